@@ -1,0 +1,238 @@
+"""What kit talks about: plain frozen records, no I/O and no clock.
+
+Everything here turns into JSON and back with `msgspec` (`to_json`, `from_json`), so a run spec can cross
+a process, a socket or a cluster as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from kit.states import RunStatus
+
+__all__ = [
+    "CodeVersion",
+    "Config",
+    "DataVersion",
+    "Environment",
+    "Host",
+    "Limits",
+    "MetricPoint",
+    "OmittedFile",
+    "Origin",
+    "ProcessId",
+    "RunRecord",
+    "RunSpec",
+    "Snapshot",
+    "from_json",
+    "to_json",
+]
+
+T = TypeVar("T")
+Config = Mapping[str, Any]
+"""A resolved configuration: plain dicts, lists and scalars."""
+
+
+@dataclass(frozen=True, slots=True)
+class OmittedFile:
+    """An untracked file that the code snapshot names but does not store."""
+
+    path: str
+    size: int
+    sha256: str | None
+    """None when even the hash is withheld, as for files that look like secrets."""
+    reason: Literal["large", "secret", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeVersion:
+    """The exact working tree, as a git commit.
+
+    Attributes:
+        commit: The snapshot commit, reachable from `ref`; its tree is the working tree, uncommitted work included.
+        base: The commit HEAD was at.
+        branch: The branch HEAD was on; None when detached.
+        dirty: Whether the working tree differed from `base`.
+        ref: `refs/kit/runs/<run_id>`.
+        omitted: Untracked files left out of the commit, with the reason.
+    """
+
+    commit: str
+    base: str
+    branch: str | None
+    dirty: bool
+    ref: str
+    omitted: tuple[OmittedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataVersion:
+    """One DVC output, as recorded in its `.dvc` file or in `dvc.lock`.
+
+    Attributes:
+        path: Relative to the project root, `/` separated.
+        md5: DVC's hash; a directory's ends in `.dir`. None: declared but never produced.
+        size: Bytes, None when not recorded.
+        files: Number of files for a directory, None for a file.
+        state: How the workspace compares with what is recorded.
+        source: The `.dvc` or `dvc.lock` file that records it.
+        stage: The stage in `dvc.yaml` that produces it; None for `dvc add`.
+    """
+
+    path: str
+    md5: str | None
+    size: int | None
+    files: int | None
+    state: Literal["matches", "modified", "missing", "unrecorded"]
+    source: str
+    stage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Interpreter and packages. `packages` maps normalised names to versions, sorted."""
+
+    python: str
+    implementation: str
+    executable: str
+    packages: dict[str, str]
+    lock_file: str | None
+    lock_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine. `memory` in bytes; `gpus` one `name, memory, driver` text each."""
+
+    name: str
+    system: str
+    machine: str
+    cpu: str
+    cores: int
+    memory: int
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a run was made from."""
+
+    code: CodeVersion
+    data: tuple[DataVersion, ...]
+    environment: Environment
+    host: Host
+    seed: int
+    command: tuple[str, ...]
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds the supervisor enforces. Durations in seconds, `log_bytes` for each kept log file."""
+
+    timeout: float | None = None
+    grace: float = 10.0
+    log_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who made the run spec. `parent` is the sweep, schedule or run it belongs to."""
+
+    kind: Literal["manual", "sweep", "schedule", "reproduce"] = "manual"
+    parent: str | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """Everything needed to start a run, as plain JSON. The one unit that every executor takes."""
+
+    run_id: str
+    name: str
+    project: str
+    experiment: str
+    task: str
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
+    snapshot: Snapshot
+    tracking_uri: str
+    limits: Limits = field(default_factory=Limits)
+    origin: Origin = field(default_factory=Origin)
+    tags: dict[str, str] = field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One value of one metric. `step` counts from 0, `timestamp` is seconds since the epoch."""
+
+    key: str
+    value: float
+    step: int
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A process that a reused pid cannot be mistaken for: boot and start time are part of the name.
+
+    `started` is in clock ticks since boot, as the kernel counts them.
+    """
+
+    pid: int
+    started: int
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as the store knows it. `params` are flattened texts, `metrics` last values."""
+
+    spec: RunSpec
+    status: RunStatus
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    heartbeat_at: datetime | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    mlflow_run_id: str | None = None
+    tracked: bool = True
+    supervisor: ProcessId | None = None
+    process: ProcessId | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def run_id(self) -> str:
+        return self.spec.run_id
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def duration(self, now: datetime) -> float | None:
+        """Seconds from start to end, or to `now` while it runs; None before it started."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or now) - self.started_at).total_seconds()
+
+
+def to_json(value: object) -> bytes:
+    """Encode any of these records (NaN and infinities become null, which JSON has no word for)."""
+    return msgspec.json.encode(value)
+
+
+def from_json(text: bytes | str, kind: type[T]) -> T:
+    """Decode what `to_json` wrote.
+
+    Raises:
+        msgspec.ValidationError: If the text is not a `kind`.
+    """
+    return msgspec.json.decode(text, type=kind)

@@ -1,0 +1,137 @@
+"""Every path kit knows. Names become paths only here, and unsafe ones are refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.errors import UserError
+
+__all__ = ["ProjectPaths", "RunPaths", "find_project", "safe_name"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def safe_name(name: str) -> str:
+    """Give the name back if it can be one file's name on any file system.
+
+    Raises:
+        UserError: If it is empty, too long, hidden, has a separator, or climbs out of its folder.
+    """
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise UserError(
+            f"{name!r} cannot be used as a name",
+            fix="Use letters, digits, '.', '_' and '-', starting with a letter or digit, at most 100.",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """One run's folder, `.kit/runs/<run_id>/`."""
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.root / "spec.json"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "console.log"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.root / "supervisor.log"
+
+    @property
+    def spool(self) -> Path:
+        """What the task logged, one JSON record a line, in order."""
+        return self.root / "spool.jsonl"
+
+    @property
+    def error(self) -> Path:
+        """Why the run failed, as the run itself tells it."""
+        return self.root / "error.json"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPaths:
+    """One project's folders."""
+
+    root: Path
+
+    @property
+    def pyproject(self) -> Path:
+        return self.root / "pyproject.toml"
+
+    @property
+    def state(self) -> Path:
+        return self.root / ".kit"
+
+    @property
+    def store(self) -> Path:
+        return self.state / "store.db"
+
+    @property
+    def locks(self) -> Path:
+        return self.state / "locks"
+
+    @property
+    def runs(self) -> Path:
+        return self.state / "runs"
+
+    @property
+    def mlflow_store(self) -> Path:
+        """Where `mlflow ui`, started in the project, looks by itself."""
+        return self.root / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlruns"
+
+    def run(self, run_id: str) -> RunPaths:
+        return RunPaths(self.runs / safe_name(run_id))
+
+    def create_state(self) -> None:
+        """Make `.kit/`, private and ignored by git whatever the project's own ignore file says.
+
+        Raises:
+            OSError: If the folder cannot be made or written.
+        """
+        for folder in (self.state, self.locks, self.runs):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        ignore = self.state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+
+
+def find_project(start: Path) -> ProjectPaths:
+    """The project that `start` lies in: the nearest folder upward whose pyproject.toml has `[tool.kit]`.
+
+    Raises:
+        UserError: If there is none.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        pyproject = folder / "pyproject.toml"
+        if pyproject.is_file() and re.search(r"^\[tool\.kit[.\]]", pyproject.read_text("utf-8"), re.MULTILINE):
+            return ProjectPaths(folder)
+    raise UserError(
+        "not a kit project: no pyproject.toml with [tool.kit] here or above",
+        where=str(start),
+        fix="Change into a project, or start one with `kit new NAME`.",
+    )

@@ -1,0 +1,135 @@
+"""Shared ground of all tests: an isolated home and real, tiny projects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the developer's own HOME, git identity, DVC site cache or tracking server."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.invalid")
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("DO_NOT_TRACK", "true")
+    for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "MLFLOW_RUN", "KIT_"))]:
+        monkeypatch.delenv(name)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run real git in `folder` and return what it printed."""
+    done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    """Write dedented texts below `folder`."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text).lstrip("\n"))
+
+
+TINY_PROJECT = {
+    "pyproject.toml": """
+        [project]
+        name = "tiny"
+        version = "0.1.0"
+
+        [tool.kit]
+        package = "tiny"
+        """,
+    ".gitignore": "__pycache__/\n.kit/\nmlflow.db*\nmlruns/\n",
+    "src/tiny/__init__.py": "",
+    "src/tiny/train.py": '''
+        """A task that takes no time."""
+
+        from dataclasses import dataclass
+
+        import kit
+
+
+        @dataclass(frozen=True)
+        class Model:
+            depth: int = 3
+            rate: float = 0.1
+
+
+        @dataclass(frozen=True)
+        class TrainConfig:
+            model: Model
+            steps: int = 3
+
+
+        def train(cfg: TrainConfig, run: kit.Run) -> dict[str, float]:
+            for step in run.progress(range(cfg.steps)):
+                run.log({"loss": 1.0 / (step + 1)}, step=step)
+            print("hello from the task")
+            return {"score": cfg.model.rate * cfg.model.depth}
+        ''',
+    "conf/config.yaml": """
+        defaults:
+          - _self_
+          - model: small
+          - experiment: baseline
+
+        seed: 7
+        steps: 3
+        """,
+    "conf/model/small.yaml": """
+        depth: 3
+        rate: 0.1
+        """,
+    "conf/model/large.yaml": """
+        depth: 9
+        rate: 0.01
+        """,
+    "conf/experiment/baseline.yaml": """
+        # @package _global_
+        task: tiny.train.train
+        """,
+    "conf/experiment/deep.yaml": """
+        # @package _global_
+        defaults:
+          - override /model: large
+
+        task: tiny.train.train
+        steps: 5
+        """,
+}
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Callable[..., Path]:
+    """Make a real project, committed to git: the tiny one, with `files` added or replaced."""
+
+    def make(files: dict[str, str] | None = None, *, name: str = "tiny") -> Path:
+        root = tmp_path / name
+        write(root, TINY_PROJECT | (files or {}))
+        git(root, "init", "--quiet", "--initial-branch=main")
+        git(root, "add", "--all")
+        git(root, "commit", "--quiet", "--message", "start")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def project(make_project: Callable[..., Path]) -> Path:
+    """The tiny project."""
+    return make_project()
