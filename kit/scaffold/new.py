@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kit.errors import Cancelled, UserError
 from kit.scaffold import answers as check
-from kit.scaffold.answers import Answer
+from kit.scaffold.answers import NAME, Answer
 from kit.scaffold.effects import ALL, Effect, Observer, run_effects
 from kit.scaffold.place import conflicts, merge_into, move_into_place, refuse_existing, workspace
 from kit.scaffold.render import Rendered, render_project, write_cruft
@@ -27,7 +27,6 @@ __all__ = ["Ask", "NewProject", "Request", "new_project"]
 Ask = Callable[[Question, Answer], Answer]
 """Asks a person one question, given the default."""
 
-_NAME = "project_name"
 _AUTHOR = "author"
 _SOURCE = "_kit_requirement"
 
@@ -87,7 +86,7 @@ def new_project(request: Request, *, ask: Ask | None = None, observer: Observer 
     """
     template = load_template(template_root())
     answers = _answers(template, request, ask)
-    folder = check.check_folder(project_folder(template, answers), name=str(answers[_NAME]))
+    folder = check.check_folder(project_folder(template, answers), name=str(answers[NAME]))
     answers.setdefault(_SOURCE, kit_source().requirement)
     if request.into is None:
         root = (request.output_dir.resolve()) / folder
@@ -115,31 +114,18 @@ def _answers(template: Template, request: Request, ask: Ask | None) -> dict[str,
         answers |= check.check_answers(template.questions, from_file, where=str(request.answers_file))
     answers |= check.check_answers(template.questions, request.answers, where="command line")
     name = request.name
-    if name is None and _NAME not in answers and request.into is not None:
+    if name is None and NAME not in answers and request.into is not None:
         name = request.into.resolve().name
     if name is not None:
-        answers[_NAME] = name
-    if _NAME in answers:
-        check.check_name(str(answers[_NAME]))
-    elif ask is None:
+        answers |= check.check_answers(template.questions, {NAME: name}, where="NAME")
+    if NAME not in answers and ask is None:
         raise UserError("the project needs a name", fix="Write `kit new NAME`.")
-    return _with_defaults(template, answers, request, ask)
-
-
-def _with_defaults(
-    template: Template, answers: dict[str, Answer], request: Request, ask: Ask | None
-) -> dict[str, Answer]:
     for question in template.questions:
-        if question.name in answers or question.private:
-            continue
-        known = _author(request.output_dir, question) if question.name == _AUTHOR else None
-        default = known or default_answer(question, answers)
-        if ask is None:
-            answers[question.name] = default
-        else:
-            answers[question.name] = check.check_answer(question, ask(question, default), where="answer")
-        if question.name == _NAME:
-            check.check_name(str(answers[_NAME]))
+        if question.name not in answers and not question.private:
+            known = _author(request.output_dir, question) if question.name == _AUTHOR else None
+            default = known or default_answer(question, answers)
+            answer = default if ask is None else ask(question, default)
+            answers[question.name] = check.check_answer(question, answer, where="answer")
     return answers
 
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit.errors import HostError
+from kit.errors import HostError, KitError, UserError
 from kit.scaffold.answers import Answer
 from kit.scaffold.source import Origin
 from kit.scaffold.template import Template
 
 __all__ = ["Rendered", "render_project", "write_cruft"]
 
+_REFUSAL = "ERROR: "
 # Installers compile every .py of a wheel, those inside the template as well; cookiecutter would copy the result.
 _NOT_TEMPLATE = shutil.ignore_patterns("__pycache__", "*.pyc")
 # What cookiecutter adds to the context about this one call, on this one machine.
@@ -47,7 +48,8 @@ def render_project(template: Template, answers: Mapping[str, Answer], workspace:
         workspace: An empty folder; the caller removes it.
 
     Raises:
-        HostError: If cookiecutter or one of the template's hooks fails.
+        UserError: If the template's own hook refuses an answer.
+        HostError: If cookiecutter or a hook fails otherwise.
     """
     source, output, replays, scratch = (workspace / name for name in ("template", "output", "replays", "scratch"))
     for folder in (output, replays, scratch):
@@ -80,7 +82,7 @@ def write_cruft(rendered: Rendered, template: Template, origin: Origin) -> None:
     state: dict[str, Any] = {
         "template": origin.template,
         "commit": origin.commit,
-        "checkout": origin.checkout,
+        "checkout": None,
         "context": {"cookiecutter": context | {"_template": origin.template, "_commit": origin.commit}},
         "directory": template.directory,
         "skip": [],
@@ -96,10 +98,18 @@ def _run(job: dict[str, Any], scratch: Path) -> None:
         argv, input=json.dumps(job), cwd=scratch, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        reason = lines[-1].strip() if lines else f"exit status {done.returncode}"
-        raise HostError(
-            f"the template could not be rendered: {reason}",
-            where=job["template"],
-            fix="Nothing was written. Check that the disk is not full, or report it as a fault of the template.",
-        )
+        raise _explain(done, job["template"])
+
+
+def _explain(done: subprocess.CompletedProcess[str], template: str) -> KitError:
+    """A template's hook that refuses an answer says so on a line of its own that starts with ERROR."""
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    refusal = next((line for line in lines if line.startswith(_REFUSAL)), None)
+    if refusal is not None:
+        return UserError(refusal.removeprefix(_REFUSAL), fix="Nothing was written. Change the answer.")
+    reason = lines[-1] if lines else f"exit status {done.returncode}"
+    return HostError(
+        f"the template could not be rendered: {reason}",
+        where=template,
+        fix="Nothing was written. Check that the disk is not full, or report it as a fault of the template.",
+    )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from kit._git import run
+from kit.errors import KitError
 from kit.scaffold.template import template_root
 
 __all__ = ["DISTRIBUTION", "Origin", "Source", "kit_source", "parse_source", "template_origin"]
@@ -27,23 +27,26 @@ class Source:
     Attributes:
         requirement: A PEP 508 requirement.
         repository: A git URL, or the path of a local checkout; None when installed from an index or an archive.
-        commit: The installed commit, when the installer recorded it.
-        revision: The branch, tag or commit that was asked for.
+        revision: The tag or commit in the requirement; None for a local checkout.
     """
 
     requirement: str
     repository: str | None = None
-    commit: str | None = None
     revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the template came from, as cruft needs it; `modified` when its files differ from that commit."""
+    """Where the template came from, as cruft needs it.
+
+    Attributes:
+        template: A git URL or the path of a repository.
+        commit: A commit, or the same tag as in the project's requirement, so that cruft's copy of it is the same.
+        modified: Whether the template's files differ from that commit.
+    """
 
     template: str
     commit: str
-    checkout: str | None = None
     modified: bool = False
 
 
@@ -81,8 +84,8 @@ def template_origin(source: Source) -> Origin | None:
     A local checkout counts with the commit it is at, whether or not its files were changed since. A kit from an
     index counts with the repository that its metadata names, at the tag of its version.
     """
-    if source.repository is not None and source.commit is not None:
-        return Origin(source.repository, source.commit, source.revision)
+    if source.repository is not None and source.revision is not None:
+        return Origin(source.repository, source.revision)
     if source.repository is not None:
         return _checked_out(Path(source.repository))
     try:
@@ -97,7 +100,7 @@ def _published(project_urls: list[str], version: str) -> Origin | None:
     for entry in project_urls:
         label, _, url = entry.partition(",")
         if label.strip().lower() in {"repository", "source"}:
-            return Origin(url.strip(), f"v{version}", f"v{version}")
+            return Origin(url.strip(), f"v{version}")
     return None
 
 
@@ -107,7 +110,7 @@ def _from_git(url: str, info: dict[str, str], subdirectory: str | None) -> Sourc
     pinned = asked if asked is not None and _TAG.fullmatch(asked) else info["commit_id"]
     place = "" if subdirectory is None else f"#subdirectory={subdirectory}"
     requirement = f"{DISTRIBUTION} @ git+{url}@{pinned}{place}"
-    return Source(requirement, repository=url, commit=info["commit_id"], revision=asked)
+    return Source(requirement, repository=url, revision=pinned)
 
 
 def _next_minor(version: str) -> str:
@@ -137,18 +140,7 @@ def _checked_out(checkout: Path) -> Origin | None:
 
 def _git(checkout: Path, *arguments: str) -> str | None:
     """What git printed; None when it failed or is not there."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_DIR")}
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=checkout,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return run(checkout, *arguments).decode("utf-8", "replace").strip()
+    except KitError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
