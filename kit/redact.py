@@ -1,0 +1,196 @@
+"""Secrets, masked once: names that promise one, texts that hold one, files that are one. Pure functions.
+
+A name such as `db.password` or `HF_TOKEN` promises a secret; `max_tokens`, `tokenizer`, `pad_token` and `n_keys`
+do not. Masking twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+__all__ = ["MASK", "is_secret_name", "looks_secret", "mask", "mask_config"]
+
+MASK = "***"
+
+_STRONG = re.compile(
+    r"(?:^|_)(?:passwords?|passwd|passphrase|pwd|secrets?|credentials?|authorization|apikeys?|accesskey|secretkey|"
+    r"privatekey|authtoken|accesstoken|apitoken|"
+    r"(?:api|access|account|auth|client|deploy|encryption|master|private|secret|service|shared|signing|ssh|storage)_keys?|"
+    r"(?:access|api|auth|bearer|refresh|session|security)_tokens?|connection_string|webhook_url)(?:_|$)"
+)
+# A secret only as a text: a number so named counts something.
+_WEAK_LAST = re.compile(r"(?:^|_)(?:token|pass|sig|sas|amz_signature|kaggle_key)$")
+# What tokenizers and language models call tokens.
+_MODEL_TOKENS = re.compile(
+    r"(?:^|_)(?:pad|padding|eos|bos|eot|eod|unk|mask|cls|sep|special|image|img|audio|video|text|start|end|stop|begin|first|last|"
+    r"next|prev|previous|prefix|suffix|middle|max|min|num|n|per|by|class|register|extra|additional|add|use|decoder|encoder|"
+    r"control|separator|unknown|blank|language|lang|loss|time|cost|each|every|input|output|new|query|word|sub|boundary)_token$"
+)
+# Says something about the secret, as in `password_length`, `secret_name` or `token_type`.
+_ABOUT = re.compile(
+    r"_(?:length|len|size|count|num|limit|dim|type|types|kind|name|names|file|path|dir|policy|required|enabled|expiry|ttl|"
+    r"timeout|env|ids?|index|version|scope|scopes|regex|pattern|url|uri|field|column|columns|arn|manager)$"
+)
+_HARMLESS = re.compile(r"(?i)none|null|true|false|\*\*\*|\?\?\?|<[^>]*>|\[?redacted\]?|\$\{[^}]*\}|\$\w+|%\(\w+\)s|")
+_NUMBER = re.compile(r"[-+]?\d+(?:[._]\d+)*(?:[eE][-+]?\d+)?")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a value of that name is likely a secret: a key, a variable, an option; dotted ones by any part."""
+    return _is_strong(name) or _is_weak(name)
+
+
+def mask_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `config` with `***` for what secret names hold, and every other text masked."""
+    return {key: _mask_entry(str(key), value) for key, value in config.items()}
+
+
+def _mask_entry(name: str, value: object) -> object:
+    if value is None or isinstance(value, bool) or not is_secret_name(name):
+        return _mask_value(value)
+    if isinstance(value, str):
+        return value if _HARMLESS.fullmatch(value) else MASK
+    if _is_strong(name) or isinstance(value, Mapping | list | tuple):
+        return MASK
+    return value  # `token: 5` counts
+
+
+def _mask_value(value: object) -> object:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return mask_config(value)
+    if isinstance(value, list | tuple):
+        return [_mask_value(item) for item in value]
+    return value
+
+
+def _words(name: str) -> str:
+    """`dbPassword`, `DB-PASSWORD` and `db password` as `db_password`."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_")
+
+
+def _is_strong(name: str) -> bool:
+    parts = [_words(part) for part in name.split(".")]
+    return not _ABOUT.search("_" + parts[-1]) and any(_STRONG.search(part) for part in parts)
+
+
+def _is_weak(name: str) -> bool:
+    last = _words(name.rpartition(".")[2])
+    return bool(_WEAK_LAST.search(last)) and not _MODEL_TOKENS.search(last)
+
+
+# Every pattern below runs in linear time: possessive or bounded repeats, and starts that cannot overlap.
+
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?"
+    r"(?:-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----|\Z)"
+)
+_URL_PASSWORD = re.compile(
+    # The password may hold `@`; a `/` too, unless what stands before it is a port.
+    r"(?<=://)([^\s:/@?#'\"]*+):(?!\*\*\*@)(?:[^\s/'\"<>]{0,256}@|(?!\d+/)[^\s@'\"<>]{1,256}@)"
+)
+_URL_TOKEN = re.compile(r"(?<=://)(?=[^\s:/@]{0,256}\d)[\w.~%-]{20,256}+@")
+_WEBHOOK = re.compile(
+    r"(hooks\.slack\.com/(?:services|workflows)/|discord(?:app)?\.com/api/webhooks/)(?!\*\*\*)[\w/-]+"
+)
+_KNOWN = re.compile(
+    r"(?<![A-Za-z0-9_])(?:"
+    r"A(?:KIA|SIA)[A-Z0-9]{16}"
+    r"|gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_[A-Za-z0-9_]{20,}+|glpat-[\w-]{16,}+"
+    r"|hf_[A-Za-z0-9]{20,}+|sk-(?=[\w-]{0,100}\d)[\w-]{20,}+|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+"
+    r"|xox[abeoprs]-[\w-]{10,}+|xapp-[\w-]{10,}+|AIza[\w-]{35}|ya29\.[\w-]{20,}+"
+    r"|npm_[A-Za-z0-9]{36}|pypi-[\w-]{40,}+|dop_v1_[a-f0-9]{40,}+|dckr_pat_[\w-]{20,}+|SG\.[\w-]{16,99}\.[\w-]{16,99}"
+    r"|eyJ[\w-]{8,1024}\.eyJ[\w-]{8,}+\.[\w-]*+|wandb_v1_\w{20,}+|dapi[a-f0-9]{32}"
+    r")(?![A-Za-z0-9])"
+)
+_HEADER = re.compile(
+    r"(?i)(\bauthorization\\*['\"]?[ \t]*[:=][ \t]*\\*['\"]?)(?!\*\*\*)"
+    r"(?:(?:bearer|basic|digest|token|negotiate)[ \t]+)?[^\s'\",]+"
+)
+_BEARER = re.compile(r"(?i)\b(bearer[ \t]+)(?=[\w.~+/=-]*\d)[\w.~+/=-]{12,}+")
+_LINE = re.compile(
+    r"""(?m)^(?P<name>[ \t]*+(?:-[ \t]+|export[ \t]+)?[\w.+~-]++)(?P<between>:[ \t]+|[ \t]*=[ \t]*)"""
+    r"""(?P<value>[^\s'"{\[|>&=][^\n]*)$"""
+)
+_PAIR = re.compile(
+    r"""(?<![\w.-])(?P<name>-*+[\w.][\w.-]*+)(?P<between>\\*['"]?[ \t]*(?:=>|:=|==|=|:(?![:/]))[ \t]*)"""
+    r"""(?P<value>[bru]{0,2}"(?:[^"\\\n]|\\.)*+"|[bru]{0,2}'(?:[^'\\\n]|\\.)*+'|\\+["'][^"'\\\n]*+\\+["']"""
+    r"""|\$\{[^}\n]*+\}|[^\s,;&'"})\]]++)"""
+)
+_OPTION = re.compile(r"(?<!\S)(?P<name>--?[A-Za-z][\w-]*+)(?P<between>[ \t]+)(?P<value>[^\s-]\S*+)")
+_QUOTED = re.compile(r"""([bru]{0,2}|\\+)(["'])(.*?)(\\*)(["'])""", re.DOTALL)
+
+
+def mask(text: str) -> str:
+    """The text with `***` for every secret that can be told by its form or by the name before it."""
+    text = _PRIVATE_KEY.sub(MASK, text)
+    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    text = _URL_TOKEN.sub(f"{MASK}@", text)
+    text = _WEBHOOK.sub(rf"\g<1>{MASK}", text)
+    text = _KNOWN.sub(MASK, text)
+    text = _HEADER.sub(rf"\g<1>{MASK}", text)
+    text = _BEARER.sub(rf"\g<1>{MASK}", text)
+    for pattern in (_LINE, _PAIR, _OPTION):
+        text = pattern.sub(_mask_pair, text)
+    return text
+
+
+def _mask_pair(found: re.Match[str]) -> str:
+    """`name=***`, quotes kept, if the name promises a secret and the value can be one."""
+    name, value = found["name"].split()[-1], found["value"]
+    if not is_secret_name(name):
+        return found[0]
+    quoted = _QUOTED.fullmatch(value)
+    inner = quoted[3] if quoted else value.strip()
+    if _HARMLESS.fullmatch(inner) or (_NUMBER.fullmatch(inner) and not _is_strong(name)):
+        return found[0]
+    masked = f"{quoted[1]}{quoted[2]}{MASK}{quoted[4]}{quoted[5]}" if quoted else MASK
+    return f"{found['name']}{found['between']}{masked}"
+
+
+_SECRET_FILES = (
+    ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.pfx", "*.p12", "*.ppk", "*.jks", "*.keystore", "*.kdbx",
+    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials*", "*credentials*.json", "*.credentials",
+    ".git-credentials", "*service-account*.json", "*service_account*.json", "*serviceaccount*.json",
+    "client_secret*.json", "token.json", "kaggle.json", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass", ".my.cnf",
+    ".htpasswd", ".dockercfg", ".dockerconfigjson", ".boto", ".s3cfg", ".databrickscfg", ".vault-token", "rclone.conf",
+    "config.local", "kubeconfig*", "*.kubeconfig", "secrets", "secret", ".secrets*", "secrets.*", "secret.*",
+    "*.secret", "*.secrets", "*.tfstate", "*.ovpn",
+)  # fmt: skip
+_SECRET_PLACES = ("*/.aws/credentials", "*/.docker/config.json", "*/.kube/config", "*/.ssh/id_*", "*/.gnupg/*")
+_EXAMPLES = re.compile(
+    r"(?:^|[._-])(?:example|examples|template|sample|dist|tmpl|tpl|schema)(?:[._-]|$)|\.(?:j2|jinja|pub)$"
+)
+_SOURCES = (
+    ".py",
+    ".pyi",
+    ".ipynb",
+    ".md",
+    ".rst",
+    ".html",
+    ".css",
+    ".js",
+    ".ts",
+    ".sh",
+    ".go",
+    ".rs",
+    ".java",
+    ".c",
+    ".r",
+)
+
+
+def looks_secret(path: str) -> bool:
+    """Whether a file of that name likely holds secrets; an example, a template or source code does not."""
+    place = "/" + path.lower().strip("/")
+    name = place.rpartition("/")[2]
+    if _EXAMPLES.search(name) or name.endswith(_SOURCES):
+        return False
+    return any(fnmatchcase(name, pattern) for pattern in _SECRET_FILES) or any(
+        fnmatchcase(place, pattern) for pattern in _SECRET_PLACES
+    )
