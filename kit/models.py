@@ -7,12 +7,14 @@ a process, a socket or a cluster as text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from kit import redact
+from kit._process import ProcessId
 from kit.states import RunStatus
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "RunSpec",
     "Snapshot",
     "from_json",
+    "masked",
     "to_json",
 ]
 
@@ -161,6 +164,7 @@ class RunSpec:
     overrides: tuple[str, ...]
     config: dict[str, Any]
     snapshot: Snapshot
+    project_root: str
     tracking_uri: str
     limits: Limits = field(default_factory=Limits)
     origin: Origin = field(default_factory=Origin)
@@ -179,49 +183,81 @@ class MetricPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessId:
-    """A process that a reused pid cannot be mistaken for: boot and start time are part of the name.
+class RunRecord:
+    """A run as the store knows it; the store keeps its spec beside it.
 
-    `started` is in clock ticks since boot, as the kernel counts them.
+    Attributes:
+        commit: The snapshot's commit; `dirty` if it held uncommitted work.
+        reason: Why it ended as it did, in one line; None for a success.
+        tracked: Whether the tracker knows how the run ended, and everything it logged.
+        metrics: The last value of each.
+        params: The flattened config, as texts.
     """
 
-    pid: int
-    started: int
-    boot: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """A run as the store knows it. `params` are flattened texts, `metrics` last values."""
-
-    spec: RunSpec
+    run_id: str
+    name: str
+    project: str
+    experiment: str
+    task: str
     status: RunStatus
     created_at: datetime
+    commit: str
+    dirty: bool
+    seed: int
+    overrides: tuple[str, ...] = ()
+    origin: Origin = field(default_factory=Origin)
+    tags: dict[str, str] = field(default_factory=dict)
+    note: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     heartbeat_at: datetime | None = None
     exit_code: int | None = None
     reason: str | None = None
     mlflow_run_id: str | None = None
-    tracked: bool = True
+    tracked: bool = False
     supervisor: ProcessId | None = None
     process: ProcessId | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def run_id(self) -> str:
-        return self.spec.run_id
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
+    @classmethod
+    def queued(cls, spec: RunSpec, *, at: datetime, params: Mapping[str, str]) -> RunRecord:
+        """The record that a run begins with."""
+        return cls(
+            run_id=spec.run_id,
+            name=spec.name,
+            project=spec.project,
+            experiment=spec.experiment,
+            task=spec.task,
+            status=RunStatus.QUEUED,
+            created_at=at,
+            commit=spec.snapshot.code.commit,
+            dirty=spec.snapshot.code.dirty,
+            seed=spec.snapshot.seed,
+            overrides=spec.overrides,
+            origin=spec.origin,
+            tags=dict(spec.tags),
+            note=spec.note,
+            params=dict(params),
+        )
 
     def duration(self, now: datetime) -> float | None:
         """Seconds from start to end, or to `now` while it runs; None before it started."""
         if self.started_at is None:
             return None
         return ((self.ended_at or now) - self.started_at).total_seconds()
+
+
+def masked(spec: RunSpec) -> RunSpec:
+    """The spec as it may be stored and shown: without the secrets that its config and overrides hold."""
+    return replace(
+        spec,
+        config=redact.mask_config(spec.config),
+        overrides=tuple(map(redact.mask, spec.overrides)),
+        tracking_uri=redact.mask(spec.tracking_uri),
+        note=None if spec.note is None else redact.mask(spec.note),
+        tags={key: redact.mask(value) for key, value in spec.tags.items()},
+    )
 
 
 def to_json(value: object) -> bytes:

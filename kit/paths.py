@@ -55,9 +55,14 @@ class RunPaths:
         return self.root / "spool.jsonl"
 
     @property
-    def error(self) -> Path:
-        """Why the run failed, as the run itself tells it."""
-        return self.root / "error.json"
+    def sent(self) -> Path:
+        """How many bytes of the spool the tracker has."""
+        return self.root / "spool.sent"
+
+    @property
+    def result(self) -> Path:
+        """What the run says of its own end; missing when it could not say anything."""
+        return self.root / "result.json"
 
     @property
     def artifacts(self) -> Path:

@@ -1,0 +1,130 @@
+"""How things look on a terminal, and on a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from kit.models import RunRecord, to_json
+from kit.states import RunStatus
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kit.errors import KitError
+
+__all__ = [
+    "STYLES",
+    "ago",
+    "console",
+    "duration",
+    "key_values",
+    "number",
+    "print_error",
+    "print_json",
+    "record_json",
+    "table",
+]
+
+STYLES = {
+    RunStatus.QUEUED: "dim",
+    RunStatus.STARTING: "cyan",
+    RunStatus.RUNNING: "cyan",
+    RunStatus.SUCCEEDED: "green",
+    RunStatus.FAILED: "red",
+    RunStatus.TIMED_OUT: "red",
+    RunStatus.CANCELLED: "yellow",
+    RunStatus.LOST: "red",
+}
+
+
+@cache
+def console(*, stderr: bool = False) -> Console:
+    """The console on standard output, or on standard error. A pipe is not wrapped at 80 columns."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else 10_000)
+
+
+def print_error(error: KitError) -> None:
+    """One line: what happened, where, and what to do."""
+    from rich.text import Text
+
+    out = console(stderr=True)
+    line = Text("error: ", style="bold red")
+    line.append(error.what, style="default")
+    if error.where is not None:
+        line.append(f" ({error.where})", style="dim")
+    if error.fix is not None:
+        line.append(f". {error.fix}", style="default")
+    out.print(line, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Machines read this: one document, with a line end."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
+
+
+def record_json(record: RunRecord) -> dict[str, Any]:
+    """A record as JSON data; numbers that JSON does not know are texts."""
+    plain: dict[str, Any] = json.loads(to_json(record))
+    plain["metrics"] = {
+        key: value if value == value and abs(value) != float("inf") else repr(value)  # noqa: PLR0124 - not NaN
+        for key, value in record.metrics.items()
+    }
+    return plain
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
+    """Print a table: ruled on a terminal, tabs on a pipe."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    if not out.is_terminal:
+        for row in (headers, *rows):
+            out.print("\t".join(str(cell) for cell in row), soft_wrap=True, markup=False)
+        return
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    for index, header in enumerate(headers):
+        grid.add_column(header, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
+    out.print(grid)
+
+
+def number(value: float | None) -> str:
+    """Six significant digits; nothing for nothing."""
+    return "" if value is None else f"{value:.6g}"
+
+
+def duration(seconds: float | None) -> str:
+    """`4.2 s`, `3 min 20 s`, `2 h 5 min`; nothing for nothing."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def ago(instant: datetime, now: datetime) -> str:
+    """`just now`, `5 min ago`, `3 h ago`, `2 d ago`."""
+    seconds = (now - instant).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return "just now"
+
+
+def key_values(pairs: Mapping[str, object]) -> None:
+    """Print names and values under each other, the names aligned; empty values left out."""
+    shown = {name: str(value) for name, value in pairs.items() if value not in (None, "", {}, ())}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        console().print(f"{name:<{width}}  {value}", markup=False, soft_wrap=True)

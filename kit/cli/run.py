@@ -1,0 +1,154 @@
+"""`kit run`: run an experiment."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kit import _clock, config, runs, sweeps
+from kit.cli._watch import watch
+from kit.cli.render import STYLES, console, duration, key_values, number, print_json, record_json, table
+from kit.errors import ExitCode, UserError
+from kit.models import CodeVersion, Limits, RunRecord, RunSpec
+from kit.project import Project, open_project
+from kit.redact import mask_config
+from kit.states import RunStatus
+
+__all__ = ["register", "run"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("run")(run)
+
+
+def run(  # noqa: PLR0913 - typer wants one parameter for each option
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[OVERRIDE]...", help="Hydra overrides: experiment=NAME model.depth=5")
+    ] = None,
+    *,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Sweep: run every combination.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the config and where each value is from.")] = False,
+    name: Annotated[str | None, typer.Option(help="What to call the run. Default: its experiment.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Tag it; repeatable.")] = None,
+    note: Annotated[str | None, typer.Option(help="A sentence for whoever reads it later.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Stop it after this many seconds.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Trials of a sweep at a time.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")] = False,
+) -> int:
+    """Run an experiment: now, or with -m once for every combination of a sweep."""
+    project = open_project(Path.cwd())
+    request = runs.Request(
+        overrides=tuple(overrides or ()),
+        name=name,
+        tags=_tags(tag or []),
+        note=note,
+        limits=Limits(timeout=timeout),
+    )
+    if dry_run:
+        return _dry_run(project, request, as_json=as_json)
+    if multirun:
+        return _sweep(project, request, jobs=jobs, as_json=as_json)
+    return _run(project, request, as_json=as_json)
+
+
+def _run(project: Project, request: runs.Request, *, as_json: bool) -> int:
+    spec = runs.plan(project, request, progress=True)
+    _mention(spec.snapshot.code)
+    handle = runs.start(project, spec, interactive=True)
+    watch(handle, spec, project.paths.run(spec.run_id), output=sys.stderr if as_json else sys.stdout)
+    if (result := runs.rejected(project, spec.run_id)) is not None:
+        runs.discard(project, spec.run_id)
+        raise UserError(result.reason or "the run was rejected", where=result.where, fix=result.fix)
+    record = runs.find(project, spec.run_id)
+    if as_json:
+        print_json(record_json(record))
+    else:
+        _show_result(record, spec)
+    return ExitCode.OK if record.exit_code is None else record.exit_code
+
+
+def _show_result(record: RunRecord, spec: RunSpec) -> None:
+    out = console()
+    out.print()
+    style = STYLES[record.status]
+    took = duration(record.duration(_clock.now()))
+    out.print(f"[bold]{record.name}[/]  {record.run_id}  [{style}]{record.status}[/]  {took}")
+    if record.reason is not None:
+        out.print(f"  {record.reason}", style=style, markup=False)
+    if record.metrics:
+        out.print()
+        table(["metric", "value"], [(key, number(value)) for key, value in record.metrics.items()], right=[1])
+    out.print()
+    key_values(_made_from(spec))
+    out.print()
+    name = record.run_id[:4]
+    following = f"kit logs {name}" if record.status is not RunStatus.SUCCEEDED else "kit runs"
+    out.print(f"next: [bold]kit show {name}[/]  or  [bold]{following}[/]")
+
+
+def _made_from(spec: RunSpec) -> dict[str, object]:
+    code = spec.snapshot.code
+    data = [f"{version.path} {(version.md5 or 'no version')[:8]}" for version in spec.snapshot.data]
+    return {
+        "code": code.commit[:10] + (" (with uncommitted work)" if code.dirty else ""),
+        "data": ", ".join(data),
+        "seed": spec.snapshot.seed,
+    }
+
+
+def _mention(code: CodeVersion) -> None:
+    """What a user may want to know about the snapshot, one line each."""
+    out = console(stderr=True)
+    if code.branch is None:
+        out.print(
+            "note: HEAD is detached; the run is recorded, but commits made here belong to no branch "
+            "(`git switch -c NAME` makes one)"
+        )
+    for omitted in code.omitted:
+        out.print(f"note: not in the snapshot: {omitted.path} ({omitted.reason})", markup=False)
+
+
+def _dry_run(project: Project, request: runs.Request, *, as_json: bool) -> int:
+    composed = runs.compose(project, request)
+    values = config.flatten(mask_config(composed.config))
+    if as_json:
+        print_json({key: {"value": value, "origin": composed.origins.get(key)} for key, value in values.items()})
+    else:
+        rows = [(key, value, composed.origins.get(key, "")) for key, value in values.items()]
+        table(["key", "value", "from"], rows)
+    return ExitCode.OK
+
+
+def _sweep(project: Project, request: runs.Request, *, jobs: int | None, as_json: bool) -> int:
+    shown = 0
+
+    def on_end(record: RunRecord) -> None:
+        nonlocal shown
+        shown += 1
+        values = "  ".join(f"{key} {number(value)}" for key, value in list(record.metrics.items())[:4])
+        line = f"{shown:>3}  {record.run_id}  {record.status:<9}  {' '.join(record.overrides)}  {values}"
+        console(stderr=as_json).print(line, markup=False, soft_wrap=True)
+
+    swept = sweeps.sweep(project, request, jobs=jobs, on_end=on_end)
+    if as_json:
+        print_json({"sweep": swept.sweep_id, "runs": [record_json(record) for record in swept.records]})
+        return swept.exit_code
+    failed = sum(record.status is not RunStatus.SUCCEEDED for record in swept.records)
+    console().print(f"\n{len(swept.records)} runs, {failed} of them not successful")
+    metric = next(iter(swept.records[-1].metrics), "METRIC") if swept.records else "METRIC"
+    console().print(f"next: [bold]kit runs --sweep {swept.sweep_id} --sort {metric}[/]  or  [bold]kit show RUN[/]")
+    return swept.exit_code
+
+
+def _tags(texts: list[str]) -> dict[str, str]:
+    tags = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UserError(f"--tag {text!r} is not KEY=VALUE", fix="Write it like `--tag team=pricing`.")
+        tags[key] = value
+    return tags

@@ -1,0 +1,256 @@
+"""`kit runs`, `kit show`, `kit logs`, `kit diff`, `kit cancel`: runs that were started."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kit import _clock, compare, runs
+from kit.cli.render import (
+    STYLES,
+    ago,
+    console,
+    duration,
+    key_values,
+    number,
+    print_json,
+    record_json,
+    table,
+)
+from kit.errors import UserError
+from kit.models import RunRecord, RunSpec, to_json
+from kit.project import open_project
+from kit.states import RunStatus
+from kit.stores.base import Comparison, Operator, RunQuery
+
+__all__ = ["cancel", "diff", "listing", "logs", "register", "show"]
+
+_RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or `last`.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_WHERE = re.compile(r"\s*([\w./: -]+?)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*")
+_SHOWN_METRICS = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("runs")(listing)
+    app.command("show")(show)
+    app.command("logs")(logs)
+    app.command("diff")(diff)
+    app.command("cancel")(cancel)
+
+
+def listing(  # noqa: PLR0913 - typer wants one parameter for each option
+    *,
+    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="Of this experiment.")] = None,
+    status: Annotated[list[RunStatus] | None, typer.Option(help="In this state; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="With this tag; repeatable.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="'KEY>VALUE'", help="By metric or parameter: 'auc>0.7', model=hgb.")
+    ] = None,
+    sweep: Annotated[str | None, typer.Option(help="Of this sweep.")] = None,
+    sort: Annotated[str | None, typer.Option(metavar="METRIC", help="Best value first. Default: newest first.")] = None,
+    ascending: Annotated[bool, typer.Option("--ascending", help="Lowest or oldest first.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
+    as_json: _AsJson = False,
+) -> None:
+    """List runs."""
+    project = open_project(Path.cwd())
+    query = RunQuery(
+        experiment=experiment,
+        statuses=frozenset(status or ()),
+        tags=dict(_tag(text) for text in tag or ()),
+        parent=sweep,
+        where=tuple(_comparison(text) for text in where or ()),
+        sort=sort,
+        descending=not ascending,
+        limit=limit,
+    )
+    found = runs.listing(project, query)
+    if as_json:
+        print_json([record_json(record) for record in found])
+    elif found:
+        _list(found, sort)
+    else:
+        console().print("no runs" if query == RunQuery(limit=limit) else "no runs fit")
+
+
+def _list(found: list[RunRecord], sort: str | None) -> None:
+    from rich.text import Text
+
+    now = _clock.now()
+    counts: dict[str, int] = {}
+    for record in found:
+        for key in record.metrics:
+            counts[key] = counts.get(key, 0) + 1
+    shown = sorted(counts, key=lambda key: (key != sort, -counts[key]))[:_SHOWN_METRICS]
+    rows = (
+        [
+            record.run_id,
+            record.name,
+            Text(record.status, STYLES[record.status]),
+            ago(record.created_at, now),
+            duration(record.duration(now)),
+            *(number(record.metrics.get(key)) for key in shown),
+        ]
+        for record in found
+    )
+    table(["run", "name", "status", "when", "took", *shown], rows, right=range(4, 5 + len(shown)))
+
+
+def show(name: _RunName, *, as_json: _AsJson = False) -> None:
+    """Show one run: how it ended, what it was made from, its metrics and its config."""
+    project = open_project(Path.cwd())
+    record = runs.find(project, name)
+    spec = project.store.spec(record.run_id)
+    if as_json:
+        print_json(record_json(record) | {"spec": json.loads(to_json(spec))})
+        return
+    console().print(f"[bold]{record.name}[/]  {record.run_id}  [{STYLES[record.status]}]{record.status}[/]")
+    _section("run", _about(record, spec))
+    _section("made from", _made_from(spec))
+    _section("metrics", {key: number(value) for key, value in record.metrics.items()})
+    _section("parameters", dict(record.params))
+    key_values({"\nfolder": project.paths.run(record.run_id).root.relative_to(project.root)})
+
+
+def _section(title: str, pairs: dict[str, object] | dict[str, str]) -> None:
+    if any(value not in (None, "") for value in pairs.values()):
+        console().print(f"\n[bold]{title}[/]")
+        key_values({f"  {name}": value for name, value in pairs.items()})
+
+
+def _about(record: RunRecord, spec: RunSpec) -> dict[str, object]:
+    return {
+        "reason": record.reason,
+        "exit code": record.exit_code,
+        "experiment": record.experiment,
+        "task": record.task,
+        "created": f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        "took": duration(record.duration(_clock.now())),
+        "command": shlex.join(spec.snapshot.command),
+        "part of": record.origin.parent,
+        "tags": ", ".join(f"{key}={value}" for key, value in record.tags.items()),
+        "note": record.note,
+        "mlflow": record.mlflow_run_id,
+        "tracked": None if record.tracked or not record.status.is_terminal else "no, MLflow does not know all of it",
+    }
+
+
+def _made_from(spec: RunSpec) -> dict[str, object]:
+    code, environment, host = spec.snapshot.code, spec.snapshot.environment, spec.snapshot.host
+    data = {f"data {version.path}": f"{version.md5 or 'never made'} {version.state}" for version in spec.snapshot.data}
+    lock = f", {environment.lock_file} {environment.lock_sha256[:10]}" if environment.lock_sha256 else ", no lock file"
+    return {
+        "code": code.commit + (f" (uncommitted work on {code.base[:10]})" if code.dirty else ""),
+        "branch": code.branch or "detached HEAD",
+        "left out": ", ".join(f"{omitted.path} ({omitted.reason})" for omitted in code.omitted),
+        **data,
+        "environment": f"Python {environment.python}, {len(environment.packages)} packages{lock}",
+        "host": f"{host.name}, {host.cpu}, {host.cores} cores, {host.memory / 2**30:.0f} GiB",
+        "gpus": "; ".join(host.gpus),
+        "seed": spec.snapshot.seed,
+    }
+
+
+def logs(
+    name: _RunName, *, follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run ends.")] = False
+) -> None:
+    """Show what a run printed."""
+    project = open_project(Path.cwd())
+    record = runs.find(project, name)
+    for piece in runs.logs(project, record.run_id, follow=follow):
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="RUN")],
+    new: Annotated[str, typer.Argument(metavar="RUN")],
+    *,
+    as_json: _AsJson = False,
+) -> None:
+    """Show what differs between two runs: code, data, config, environment, host and metrics."""
+    project = open_project(Path.cwd())
+    first, second = runs.find(project, old), runs.find(project, new)
+    found = compare.compare(project, first, second)
+    if as_json:
+        print_json(_diff_json(found))
+        return
+    _print_code(found.code)
+    for title in ("data", "config", "environment", "host"):
+        _print_changes(title, getattr(found, title))
+    if found.metrics:
+        console().print("\n[bold]metrics[/]")
+        rows = [(m.name, number(m.old), number(m.new), _signed(m.change)) for m in found.metrics]
+        table(["metric", first.run_id[:6], second.run_id[:6], "change"], rows, right=[1, 2, 3])
+
+
+def _print_code(code: str) -> None:
+    if not code:
+        console().print("[bold]code[/]  the same")
+        return
+    from rich.syntax import Syntax
+
+    out = console()
+    out.print("[bold]code[/]")
+    if out.is_terminal:
+        out.print(Syntax(code, "diff", background_color="default", word_wrap=True))
+    else:
+        sys.stdout.write(code)
+
+
+def _print_changes(title: str, changes: Iterable[compare.Change]) -> None:
+    changes = list(changes)
+    console().print(f"\n[bold]{title}[/]{'' if changes else '  the same'}")
+    for change in changes:
+        line = f"  {change.name}: {change.old or '(none)'} → {change.new or '(none)'}"
+        console().print(line, markup=False, soft_wrap=True)
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else "=" if value == 0 else f"{value:+.6g}"
+
+
+def _diff_json(found: compare.Difference) -> dict[str, Any]:
+    plain = asdict(found)
+    plain["metrics"] = [
+        {"name": m.name, "old": _finite(m.old), "new": _finite(m.new), "change": _finite(m.change)}
+        for m in found.metrics
+    ]
+    return plain
+
+
+def _finite(value: float | None) -> float | str | None:
+    return repr(value) if value is not None and (value != value or abs(value) == float("inf")) else value  # noqa: PLR0124
+
+
+def cancel(name: _RunName) -> None:
+    """Stop a run: politely, then after its grace by force."""
+    project = open_project(Path.cwd())
+    record = runs.find(project, name)
+    runs.cancel(project, record.run_id)
+    console().print(f"asked run {record.run_id} to stop; see `kit show {record.run_id[:4]}`")
+
+
+def _comparison(text: str) -> Comparison:
+    match = _WHERE.fullmatch(text)
+    if match is None:
+        raise UserError(f"--where {text!r} is no comparison", fix="Write it like 'auc>0.7' or 'model.depth=5'.")
+    operator: Operator = match[2]  # type: ignore[assignment]
+    return Comparison(match[1], operator, match[3])
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--tag {text!r} is not KEY=VALUE", fix="Write it like `--tag team=pricing`.")
+    return key, value

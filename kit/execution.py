@@ -1,0 +1,246 @@
+"""The inside of a run: what happens in the process that a supervisor started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from kit import _clock, config
+from kit._files import write_atomic
+from kit._process import die_with_parent
+from kit._seeding import seed_everything
+from kit.errors import Cancelled, ExitCode, KitError, RunError, ServiceError
+from kit.models import RunSpec, from_json, masked, to_json
+from kit.outcomes import Result
+from kit.paths import RunPaths
+from kit.project import Project, open_project
+from kit.redact import mask
+from kit.run import Run
+from kit.states import RunStatus
+from kit.trackers.base import Artifact
+from kit.trackers.spool import Sender, Spool, deliver
+
+if TYPE_CHECKING:
+    from kit.trackers.mlflow import MlflowTracker
+
+__all__ = ["execute", "settle"]
+
+
+def execute(paths: RunPaths) -> int:
+    """Run the task of the spec in this run's folder; leaves `result.json` and gives the exit code."""
+    die_with_parent()
+    spec = _take_spec(paths)
+    project = open_project(Path(spec.project_root))
+    try:
+        with _stoppable():
+            tracked = _Execution(paths, spec, project).run()
+        result = Result(ExitCode.OK, tracked=tracked)
+    except KitError as error:
+        result = Result(error.exit_code, mask(error.what), error.where, error.fix)
+        if not isinstance(error, Cancelled):
+            print(f"error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
+    except _TaskFailed as failure:
+        result = failure.result
+    write_atomic(paths.result, to_json(result))
+    return result.exit_code
+
+
+def settle(paths: RunPaths) -> None:
+    """Tell the tracker what the store knows of a run that could not do so itself.
+
+    Raises:
+        ServiceError: If the tracker does not answer; the run stays marked as not tracked.
+    """
+    spec = from_json(paths.spec.read_bytes(), RunSpec)
+    project = open_project(Path(spec.project_root))
+    record = project.store.get(spec.run_id)
+    if record.tracked or not record.status.is_terminal:
+        return
+    tracker = _tracker(spec, project)
+    if record.mlflow_run_id is None:
+        project.store.attach(spec.run_id, mlflow_run_id=tracker.start(spec, record.params))
+    else:
+        tracker.resume(record.mlflow_run_id)
+    deliver(paths, tracker)
+    tracker.send(_records_of(paths))
+    tracker.end(record.status, record.reason)
+    project.store.attach(spec.run_id, tracked=True)
+
+
+class _TaskFailed(Exception):
+    """The task raised; its traceback is printed and told already."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.reason)
+        self.result = result
+
+
+class _Execution:
+    """One run, step by step."""
+
+    def __init__(self, paths: RunPaths, spec: RunSpec, project: Project) -> None:
+        self._paths = paths
+        self._spec = spec
+        self._project = project
+
+    def run(self) -> bool:
+        """Run the task; whether the tracker knows everything when it has succeeded."""
+        call = self._load()
+        seed_everything(self._spec.snapshot.seed)
+        tracker = self._begin_tracking()
+        self._project.store.transition(self._spec.run_id, RunStatus.RUNNING, at=_clock.now())
+        spool = Spool(self._paths.spool)
+        handle = Run(self._paths, name=self._spec.name, seed=self._spec.snapshot.seed, spool=spool)
+        sender = None if tracker is None else Sender(self._paths, tracker)
+        try:
+            handle.log(_as_metrics(self._spec.task, call(handle)))
+        except Cancelled:
+            self._end_for_now(tracker)
+            raise
+        except BaseException as error:
+            result = _told(error)
+            tracked = self._finish_tracking(tracker, sender, RunStatus.FAILED, result.reason)
+            raise _TaskFailed(replace(result, tracked=tracked)) from error
+        return self._finish_tracking(tracker, sender, RunStatus.SUCCEEDED, None)
+
+    def _end_for_now(self, tracker: MlflowTracker | None) -> None:
+        """MLflow calls what is active at exit FINISHED. Why this run was stopped only its supervisor can tell."""
+        with contextlib.suppress(ServiceError):
+            if tracker is not None:
+                tracker.end(RunStatus.CANCELLED, None)
+
+    def _load(self) -> Callable[[Run], object]:
+        """Import the task and give it its config. What is wrong with either is the user's input, not a failure."""
+        spec = self._spec
+        function = config.load_task(spec.task, self._project.root)
+        parameters = config.task_parameters(function)
+        argument = config.task_config(parameters, spec.config, where=self._origin)
+        if not parameters.wants_run:
+            return lambda _run: function(argument)
+        if parameters.run_by_name:
+            return lambda run: function(argument, **{parameters.run_name: run})
+        return lambda run: function(argument, run)
+
+    def _origin(self, key: str) -> str | None:
+        """Which file set `key`: asked only when its value is wrong, since composing again takes time."""
+        settings = self._project.settings
+        composed = config.compose(self._project.root, settings.config_dir, settings.config_name, self._spec.overrides)
+        return composed.origins.get(key)
+
+    def _begin_tracking(self) -> MlflowTracker | None:
+        """Start to track. A tracker that cannot be reached must not stop the run: everything stays in the spool."""
+        try:
+            tracker = _tracker(self._spec, self._project)
+            record = self._project.store.get(self._spec.run_id)
+            tracker_id = tracker.start(self._spec, record.params)
+            self._project.store.attach(self._spec.run_id, mlflow_run_id=tracker_id)
+            tracker.activate()
+            tracker.send([Artifact(self._paths.config, "config.yaml"), Artifact(self._paths.spec, "spec.json")])
+        except ServiceError as error:
+            print(f"warning: {mask(str(error))}", file=sys.stderr)  # noqa: T201
+            return None
+        return tracker
+
+    def _finish_tracking(
+        self, tracker: MlflowTracker | None, sender: Sender | None, status: RunStatus, reason: str | None
+    ) -> bool:
+        if tracker is None or sender is None:
+            return False
+        try:
+            sender.finish()
+            _flush_console()
+            tracker.send(_records_of(self._paths))
+            tracker.end(status, reason)
+        except ServiceError as error:
+            print(f"warning: {mask(str(error))}", file=sys.stderr)  # noqa: T201
+            return False
+        return True
+
+
+def _take_spec(paths: RunPaths) -> RunSpec:
+    """Read the spec, and leave it behind with its secrets masked: from here on only this process has them."""
+    spec = from_json(paths.spec.read_bytes(), RunSpec)
+    write_atomic(paths.spec, to_json(masked(spec)))
+    return spec
+
+
+def _tracker(spec: RunSpec, project: Project) -> MlflowTracker:
+    from kit.trackers.mlflow import MlflowTracker
+
+    return MlflowTracker(spec.tracking_uri, locks=project.paths.locks)
+
+
+def _records_of(paths: RunPaths) -> list[Artifact]:
+    logs = [paths.log, *sorted(paths.root.glob("console.log.*"))]
+    return [Artifact(log, f"logs/{log.name}") for log in logs if log.exists()]
+
+
+def _as_metrics(task: str, returned: object) -> Mapping[str, Any]:
+    if returned is None:
+        return {}
+    if isinstance(returned, Mapping) and all(isinstance(key, str) for key in returned):
+        return returned
+    raise RunError(
+        f"the task returned {type(returned).__name__}, not its metrics",
+        where=task,
+        fix="Return a dict of names to numbers, or nothing.",
+    )
+
+
+def _told(error: BaseException) -> Result:
+    """Print the task's own part of a traceback, and keep it. An error with a fix needs no traceback."""
+    if isinstance(error, KitError):
+        print(f"error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
+        return Result(error.exit_code, mask(error.what), error.where, error.fix)
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(str(Path(__file__).parent)):
+        frames = frames.tb_next
+    lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
+    text = mask("".join(lines))
+    print(text, end="", file=sys.stderr)  # noqa: T201
+    code = error.code if isinstance(error, SystemExit) else None
+    exit_code = code if isinstance(code, int) and code != 0 else ExitCode.RUN
+    return Result(exit_code, mask(_one_line(error)), traceback=text)
+
+
+def _one_line(error: BaseException) -> str:
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}"[:500] if said else type(error).__name__
+
+
+def _flush_console() -> None:
+    """Have everything printed so far in the log before it is sent."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor = os.environ.get("KIT_CONTROL_FD")
+    if descriptor is None:
+        return
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as control:
+        control.settimeout(10)
+        control.send(b"f")
+        control.recv(1)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM becomes an exception, so that the task's `finally` blocks run; the supervisor knows why it was sent."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Cancelled("stopped")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if before is None else before)

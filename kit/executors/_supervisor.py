@@ -1,0 +1,250 @@
+"""The process between a run and everyone else: it starts the run, outlives its submitter and records the end.
+
+    python -P -m kit.executors._supervisor RUN_FOLDER [--client FD] [--interactive]
+
+A run cannot report its own death, so this process does. It holds no library that could fail: it copies output, keeps
+time, and writes a few rows. In a session of its own it survives the terminal; as a subreaper it sees every descendant
+of the run, also one that forked twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kit import _clock
+from kit._process import become_subreaper, descendants, identify, signal_processes, this_process
+from kit.executors._console import ConsoleLog
+from kit.models import RunSpec, from_json
+from kit.outcomes import Result, Stop, judge
+from kit.paths import ProjectPaths, RunPaths
+from kit.stores.base import Store
+
+__all__ = ["main"]
+
+_CHUNK = 1 << 16
+_HEARTBEAT = 5.0
+_ORPHAN_GRACE = 1.0
+_TELL_SECONDS = 120.0
+"""How long telling the tracker of a run that could not do it itself may take."""
+
+
+class Supervisor:
+    """One run from its start to its recorded end."""
+
+    def __init__(self, run: RunPaths, spec: RunSpec, *, client: socket.socket | None, interactive: bool) -> None:
+        self._run = run
+        self._spec = spec
+        self._project = ProjectPaths(Path(spec.project_root))
+        self._client = client
+        self._interactive = interactive
+        self._stop: Stop | None = None
+        self._kill_at = float("inf")
+        self._selector = selectors.DefaultSelector()
+        self._output: int | None = None
+        self._wakeup, wakeup = socket.socketpair()
+        os.set_blocking(wakeup.fileno(), False)
+        signal.set_wakeup_fd(wakeup.fileno())
+        self._wakeup_out = wakeup  # the descriptor lives as long as this object
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda _number, _frame: None)
+
+    def supervise(self) -> None:
+        """Start the run, see it through, record how it ended."""
+        become_subreaper()
+        try:
+            with ConsoleLog(self._run.log, limit=self._spec.limits.log_bytes) as log:
+                process, control = self._start()
+                store = self._open_store()
+                store.attach(self._spec.run_id, supervisor=this_process(), process=identify(process.pid))
+                self._watch(process, control, log, store)
+                self._end_orphans(log)
+        finally:  # whatever went wrong here, nothing runs on without being watched
+            signal_processes(descendants(os.getpid()), signal.SIGKILL)
+        self._record(store, process.returncode)
+        store.close()
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        output, into = os.pipe()
+        os.set_blocking(output, False)
+        control, childs = socket.socketpair()
+        environment = os.environ | {
+            "KIT_CONTROL_FD": str(childs.fileno()),
+            "PYTHONHASHSEED": str(self._spec.snapshot.seed % 2**32),
+            "PYTHONUNBUFFERED": "1",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kit._worker", str(self._run.root)],
+            stdin=None if self._interactive else subprocess.DEVNULL,
+            stdout=into,
+            stderr=into,
+            cwd=self._project.root,
+            env=environment,
+            pass_fds=(childs.fileno(),),
+            process_group=0,
+        )
+        os.close(into)
+        childs.close()
+        self._output = output
+        return process, control
+
+    def _open_store(self) -> Store:
+        # After the run was started: it loads while this is imported.
+        from kit.stores.sql import SqlStore
+
+        return SqlStore(self._project.store, lock=self._project.locks / "store.lock")
+
+    def _watch(self, process: subprocess.Popen[bytes], control: socket.socket, log: ConsoleLog, store: Store) -> None:
+        timeout = self._spec.limits.timeout
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        beat = time.monotonic() + _HEARTBEAT
+        self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
+        self._selector.register(control, selectors.EVENT_READ, lambda: self._on_control(control, log))
+        if self._output is not None:
+            self._selector.register(self._output, selectors.EVENT_READ, lambda: self._copy(log))
+        if (client := self._client) is not None:
+            self._selector.register(client, selectors.EVENT_READ, lambda: self._on_client(client))
+        while process.poll() is None:
+            self._wait(min(deadline, beat, self._kill_at))
+            now = time.monotonic()
+            if now >= deadline:
+                deadline = float("inf")
+                self._ask_to_stop(Stop.TIMEOUT)
+            if now >= self._kill_at:
+                self._kill_at = now + 1.0  # whoever is born while being killed is met again
+                signal_processes(descendants(os.getpid()), signal.SIGKILL)
+            if now >= beat:
+                beat = now + _HEARTBEAT
+                store.attach(self._spec.run_id, heartbeat_at=_clock.now())
+        self._copy(log)
+
+    def _wait(self, until: float) -> None:
+        pause = None if until == float("inf") else max(0.0, until - time.monotonic())
+        for key, _ in self._selector.select(pause):
+            handle: Callable[[], None] = key.data
+            handle()
+
+    def _on_signal(self) -> None:
+        received = self._wakeup.recv(64)
+        asked = sum(number in {signal.SIGTERM, signal.SIGINT, signal.SIGHUP} for number in received)
+        if asked:
+            self._cancel(at_once=self._stop is not None or asked > 1)
+
+    def _on_client(self, client: socket.socket) -> None:
+        try:
+            said = client.recv(1)
+        except ConnectionError:
+            said = b""
+        match said:
+            case b"c" | b"k":
+                self._cancel(at_once=said == b"k")
+            case b"d":
+                self._selector.unregister(client)
+            case _:
+                self._selector.unregister(client)
+                self._ask_to_stop(Stop.ABANDONED)
+
+    def _on_control(self, control: socket.socket, log: ConsoleLog) -> None:
+        """The run asks that all it printed so far be in the log, to send it as an artifact."""
+        with contextlib.suppress(ConnectionError):
+            if control.recv(1):
+                self._copy(log)
+                control.send(b"f")
+                return
+        self._selector.unregister(control)
+
+    def _copy(self, log: ConsoleLog) -> None:
+        """Move what the run printed into its log; a full disk loses the rest of the output, not the run."""
+        while self._output is not None:
+            try:
+                data = os.read(self._output, _CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                self._selector.unregister(self._output)
+                os.close(self._output)
+                self._output = None
+                return
+            try:
+                log.write(data)
+            except OSError as error:
+                print(f"console output lost: {error}", file=sys.stderr)  # noqa: T201
+
+    def _cancel(self, *, at_once: bool) -> None:
+        self._ask_to_stop(Stop.CANCELLED)
+        if at_once:
+            self._kill_at = time.monotonic()
+
+    def _ask_to_stop(self, why: Stop) -> None:
+        if self._stop is None:
+            self._stop = why
+            self._kill_at = time.monotonic() + self._spec.limits.grace
+            signal_processes(descendants(os.getpid()), signal.SIGTERM)
+
+    def _end_orphans(self, log: ConsoleLog) -> None:
+        """What the run left behind is ended with it: asked once, then made to."""
+        for number in (None, signal.SIGTERM, signal.SIGKILL):
+            left = descendants(os.getpid())
+            if number is not None:
+                signal_processes(left, number)
+            until = time.monotonic() + _ORPHAN_GRACE
+            while _reap_and_count() and time.monotonic() < until:
+                self._wait(min(until, time.monotonic() + 0.05))
+        self._copy(log)
+
+    def _record(self, store: Store, returncode: int) -> None:
+        from kit.trackers.spool import last_metrics
+
+        result = None
+        with contextlib.suppress(FileNotFoundError):
+            result = from_json(self._run.result.read_bytes(), Result)
+        outcome = judge(returncode, result, self._stop, timeout=self._spec.limits.timeout)
+        run_id = self._spec.run_id
+        store.set_metrics(run_id, last_metrics(self._run.spool))
+        store.transition(run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason)
+        if result is not None and result.tracked and outcome.exit_code == result.exit_code:
+            store.attach(run_id, tracked=True)
+        elif store.get(run_id).mlflow_run_id is not None:
+            self._tell_tracker()
+
+    def _tell_tracker(self) -> None:
+        command = [sys.executable, "-P", "-m", "kit._worker", "--settle", str(self._run.root)]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                command, cwd=self._project.root, stdin=subprocess.DEVNULL, check=False, timeout=_TELL_SECONDS
+            )
+
+
+def _reap_and_count() -> int:
+    """Collect those that have ended; how many descendants are left."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return len(descendants(os.getpid()))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Supervise the run in the folder named."""
+    parser = argparse.ArgumentParser(prog="kit.executors._supervisor")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--client", type=int)
+    parser.add_argument("--interactive", action="store_true")
+    options = parser.parse_args(arguments)
+    run = RunPaths(options.run)
+    spec = from_json(run.spec.read_bytes(), RunSpec)
+    client = None if options.client is None else socket.socket(fileno=options.client)
+    Supervisor(run, spec, client=client, interactive=options.interactive).supervise()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

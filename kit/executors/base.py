@@ -1,0 +1,44 @@
+"""What an executor does: take a run spec, and have it run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from kit.models import RunSpec
+
+__all__ = ["Executor", "Handle"]
+
+
+class Handle(Protocol):
+    """A submitted run, held by the one who submitted it."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing of the run is left to do; False if `timeout` seconds passed first."""
+
+    def cancel(self, *, at_once: bool = False) -> None:
+        """Ask the run to stop: politely, then after its grace by force; `at_once` by force now."""
+
+    def detach(self) -> None:
+        """Let the run go on when the submitter is gone."""
+
+
+class Executor(Protocol):
+    """Where runs execute. The run's own folder and its row in the store are there before `submit`."""
+
+    def submit(self, spec: RunSpec, *, interactive: bool = False) -> Handle:
+        """Start the run and return at once.
+
+        Args:
+            spec: What to run.
+            interactive: Give the run this process's standard input.
+
+        Raises:
+            HostError: If it cannot be started here.
+        """
+
+    def logs(self, run_id: str, *, follow: bool = False) -> Iterator[bytes]:
+        """What the run printed, in pieces; with `follow`, until it ends."""

@@ -1,0 +1,77 @@
+"""A project, opened: its paths, its settings and its store."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.errors import ServiceError
+from kit.paths import ProjectPaths, find_project
+from kit.settings import Settings, parse_settings
+
+if TYPE_CHECKING:
+    from kit.stores.base import Store
+
+__all__ = ["Project", "open_project"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything a service needs to know about where it works."""
+
+    paths: ProjectPaths
+    settings: Settings
+
+    @property
+    def root(self) -> Path:
+        return self.paths.root
+
+    @property
+    def name(self) -> str:
+        return self.settings.package or self.root.name
+
+    @cached_property
+    def store(self) -> Store:
+        """kit's own state; made on first use.
+
+        Raises:
+            HostError: If it cannot be opened or made.
+        """
+        from kit.stores.sql import SqlStore
+
+        self.paths.create_state()
+        return SqlStore(self.paths.store, lock=self.paths.locks / "store.lock")
+
+    @property
+    def tracking_uri(self) -> str:
+        """`MLFLOW_TRACKING_URI`, else `[tool.kit] tracking-uri`, else the project's own SQLite file.
+
+        Raises:
+            ServiceError: For a plain folder, which MLflow no longer takes.
+        """
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or self.settings.tracking_uri
+        if uri is None:
+            return f"sqlite:///{self.paths.mlflow_store}"
+        if uri.startswith("file:") or "://" not in uri:
+            raise ServiceError(
+                f"MLflow no longer keeps runs in a plain folder ({uri})",
+                where="MLFLOW_TRACKING_URI" if os.environ.get("MLFLOW_TRACKING_URI") else "pyproject.toml, [tool.kit]",
+                fix="Name a server or `sqlite:///PATH`, or leave it out to use the project's own file.",
+            )
+        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+            return f"sqlite:///{(self.root / uri.removeprefix('sqlite:///')).resolve()}"
+        return uri
+
+
+def open_project(start: Path) -> Project:
+    """Open the project that `start` lies in.
+
+    Raises:
+        UserError: If there is none, or its `[tool.kit]` cannot be used.
+    """
+    paths = find_project(start)
+    settings = parse_settings(paths.pyproject.read_text("utf-8"), where="pyproject.toml")
+    return Project(paths, settings)

@@ -1,0 +1,64 @@
+"""Settle runs whose process is gone without a word: after a power cut, or when even the supervisor was killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+from kit import _clock
+from kit._process import is_alive
+from kit.models import RunRecord
+from kit.project import Project
+from kit.states import IllegalTransition, RunStatus
+from kit.stores.base import RunQuery
+from kit.trackers.spool import last_metrics
+
+__all__ = ["recover"]
+
+_ACTIVE = frozenset(status for status in RunStatus if not status.is_terminal)
+_PATIENCE = timedelta(seconds=60)
+"""How long a run may take from its row in the store to its supervisor's first word."""
+
+
+def recover(project: Project) -> list[RunRecord]:
+    """Settle every run that is said to be active and is not; gives those that were settled.
+
+    The store has the truth when this returns. MLflow is told by a process of its own, since loading it takes longer
+    than anyone wants to wait for a list of runs.
+    """
+    settled = []
+    for record in project.store.runs(RunQuery(statuses=_ACTIVE)):
+        reason = _why_lost(record, _clock.now())
+        if reason is None:
+            continue
+        project.store.set_metrics(record.run_id, last_metrics(project.paths.run(record.run_id).spool))
+        try:
+            lost = project.store.transition(record.run_id, RunStatus.LOST, at=_clock.now(), exit_code=1, reason=reason)
+        except IllegalTransition:  # its supervisor, or someone like us, was quicker
+            continue
+        settled.append(lost)
+        if lost.mlflow_run_id is not None:
+            _tell_tracker(project, lost.run_id)
+    return settled
+
+
+def _why_lost(record: RunRecord, now: datetime) -> str | None:
+    if record.supervisor is not None:
+        return None if is_alive(record.supervisor) else "its supervisor was killed, or the machine stopped"
+    return "it never came to start" if now - record.created_at > _PATIENCE else None
+
+
+def _tell_tracker(project: Project, run_id: str) -> None:
+    run = project.paths.run(run_id)
+    with run.supervisor_log.open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "kit._worker", "--settle", str(run.root)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=project.root,
+            env=os.environ,
+            start_new_session=True,
+        )

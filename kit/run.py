@@ -1,0 +1,189 @@
+"""What a task holds of its own run: logging, artifacts, progress and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
+
+from kit.config import flatten
+from kit.errors import UserError
+from kit.models import MetricPoint
+from kit.paths import RunPaths
+from kit.redact import mask
+from kit.trackers.base import Artifact, Metrics, Params
+from kit.trackers.spool import Progress, Spool
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Run"]
+
+T = TypeVar("T")
+_SHOW_EVERY = 0.1
+_STEP = "step-{:012d}"
+
+
+class Run:
+    """One execution of an experiment, as its task sees it.
+
+    What is logged is appended to a file in the run's folder and sent to the tracker in the background: no method
+    waits for a server, and no tracking error reaches the task.
+
+    Attributes:
+        id: The run's id; a unique beginning of it names the run in every `kit` command.
+        name: What the user called it, or the experiment's name.
+        seed: What Python, NumPy and PyTorch were seeded with.
+        dir: The run's own folder. What a task writes there stays on this machine.
+        metrics: The last value of each metric logged so far.
+    """
+
+    def __init__(self, paths: RunPaths, *, name: str, seed: int, spool: Spool) -> None:
+        self.id = paths.root.name
+        self.name = name
+        self.seed = seed
+        self.dir = paths.root
+        self.metrics: dict[str, float] = {}
+        self._paths = paths
+        self._spool = spool
+        self._keys: dict[str, str] = {}
+        self._steps: dict[str, int] = {}
+        self._params: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def log(self, metrics: Mapping[str, SupportsFloat], step: int | None = None) -> None:
+        """Log metrics.
+
+        Args:
+            metrics: Name to value; anything `float()` takes, a NumPy scalar or a tensor of one element too.
+            step: The position in the series; None counts each metric from 0 by itself.
+
+        Raises:
+            TypeError, ValueError: If a value is no number.
+        """
+        now = time.time()
+        points = []
+        with self._lock:
+            for name, value in metrics.items():
+                key = self._key(name)
+                at = self._steps.get(key, -1) + 1 if step is None else int(step)
+                self._steps[key] = at
+                points.append(MetricPoint(key, float(value), at, now))
+            self._spool.append(Metrics(tuple(points)))
+        self.metrics.update((point.key, point.value) for point in points)
+
+    def _key(self, name: str) -> str:
+        """The name as trackers take it: the same rule as for parameters."""
+        if name not in self._keys:
+            self._keys[name] = next(iter(flatten({name: 0})))
+        return self._keys[name]
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Record parameters that the config does not have, such as the number of features found in the data.
+
+        Raises:
+            ValueError: If one was recorded with another value before: a run has one value of each.
+        """
+        flat = {key: mask(value) for key, value in flatten(values).items()}
+        with self._lock:
+            for key, value in flat.items():
+                if self._params.setdefault(key, value) != value:
+                    raise ValueError(f"parameter {key!r} is {self._params[key]!r} already and cannot become {value!r}")
+        self._spool.append(Params(flat))
+
+    def artifact(self, path: str | Path, name: str | None = None) -> Path:
+        """Keep a file or folder with the run.
+
+        Args:
+            path: What to keep; it is copied now and may change afterwards.
+            name: What to call it, `/` for folders; by default its own name.
+
+        Returns:
+            The copy, in the run's folder.
+
+        Raises:
+            FileNotFoundError: If there is nothing at `path`.
+            UserError: If `name` climbs out of the run's folder.
+        """
+        source = Path(path)
+        name = source.name if name is None else name
+        kept = self._artifact_path(name)
+        if source.resolve() != kept.resolve():
+            if source.is_dir():
+                shutil.copytree(source, kept, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source, kept)
+        self._spool.append(Artifact(kept, name))
+        return kept
+
+    def figure(self, figure: Figure, name: str) -> Path:
+        """Keep a matplotlib figure as an image; the ending of `name` says which kind (`.png`, `.svg`, ...).
+
+        Raises:
+            UserError: If `name` climbs out of the run's folder.
+        """
+        kept = self._artifact_path(name if PurePosixPath(name).suffix else f"{name}.png")
+        figure.savefig(kept, bbox_inches="tight")
+        return self.artifact(kept, str(kept.relative_to(self._paths.artifacts)))
+
+    def progress(self, iterable: Iterable[T], description: str = "", *, total: int | None = None) -> Iterator[T]:
+        """Go through `iterable` and show how far it is; `total` where it has no length."""
+        if total is None and isinstance(iterable, Sized):
+            total = len(iterable)
+        shown = -math.inf
+        done = 0
+        for item in iterable:
+            if time.monotonic() - shown >= _SHOW_EVERY:
+                shown = time.monotonic()
+                self._spool.append(Progress(description, done, total))
+            yield item
+            done += 1
+        self._spool.append(Progress(description, done, total))
+
+    @contextmanager
+    def checkpoint(self, step: int, *, keep: int = 3) -> Iterator[Path]:
+        """Write a checkpoint: a folder that is there whole, or not at all.
+
+            with run.checkpoint(step) as folder:
+                torch.save(model.state_dict(), folder / "model.pt")
+
+        Args:
+            step: What the checkpoint was made after; a later one for the same step replaces it.
+            keep: How many of the latest to keep.
+        """
+        self._paths.checkpoints.mkdir(exist_ok=True)
+        final = self._paths.checkpoints / _STEP.format(step)
+        folder = final.with_suffix(".unfinished")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+        if final.exists():
+            final.rename(final.with_suffix(".replaced"))
+        folder.rename(final)
+        shutil.rmtree(final.with_suffix(".replaced"), ignore_errors=True)
+        for old in self._checkpoints()[:-keep]:
+            shutil.rmtree(old)
+
+    def latest_checkpoint(self) -> tuple[int, Path] | None:
+        """The step and folder of the last whole checkpoint; None if there is none."""
+        found = self._checkpoints()
+        return (int(found[-1].name.removeprefix("step-")), found[-1]) if found else None
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(path for path in self._paths.checkpoints.glob("step-*") if not path.suffix)
+
+    def _artifact_path(self, name: str) -> Path:
+        parts = PurePosixPath(name).parts
+        if not parts or PurePosixPath(name).is_absolute() or ".." in parts:
+            raise UserError(f"an artifact cannot be called {name!r}", fix="Use a relative name without '..'.")
+        path = self._paths.artifacts.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def __repr__(self) -> str:
+        return f"Run(id={self.id!r}, name={self.name!r})"

@@ -1,0 +1,209 @@
+"""Start one run, and what can be done with it while and after it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kit import _clock, config, recovery, snapshots, vcs
+from kit._files import write_atomic
+from kit._process import is_alive
+from kit.errors import HostError, UserError, from_os_error
+from kit.executors.base import Handle
+from kit.executors.local import LocalExecutor
+from kit.models import Limits, Origin, RunRecord, RunSpec, from_json, masked, to_json
+from kit.outcomes import Result
+from kit.project import Project
+from kit.redact import mask, mask_config
+from kit.states import RunStatus
+from kit.stores.base import RunQuery
+
+__all__ = [
+    "Request",
+    "cancel",
+    "compose",
+    "discard",
+    "find",
+    "listing",
+    "logs",
+    "plan",
+    "rejected",
+    "start",
+]
+
+_ID_BYTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a user asks for with `kit run`."""
+
+    overrides: tuple[str, ...] = ()
+    name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    note: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    origin: Origin = field(default_factory=Origin)
+    job: int | None = None
+    """Which trial of a sweep this is, for `${hydra:job.num}`."""
+
+
+def plan(project: Project, request: Request, *, progress: bool = False) -> RunSpec:
+    """Turn a request into a run spec: compose the config, fetch the data, take the snapshot.
+
+    Raises:
+        UserError: If the overrides, the config or the repository cannot be used.
+        ServiceError: If data is missing and cannot be had.
+        HostError: If the project's folder cannot be written.
+    """
+    run_id = secrets.token_hex(_ID_BYTES)
+    composed = compose(project, request, run_id=run_id)
+    with _writing():
+        project.paths.create_state()
+    tracking_uri = project.tracking_uri
+    versions = snapshots.prepare_data(project, progress=progress)
+    snapshot = snapshots.take(project, run_id, seed=_seed(project, composed.config), versions=versions)
+    return RunSpec(
+        run_id=run_id,
+        name=request.name or str(composed.config.get("name") or composed.experiment),
+        project=project.name,
+        experiment=composed.experiment,
+        task=composed.task,
+        overrides=composed.overrides,
+        config=composed.config,
+        snapshot=snapshot,
+        project_root=str(project.root),
+        tracking_uri=tracking_uri,
+        limits=request.limits,
+        origin=request.origin,
+        tags=_tags(composed.config, request.tags),
+        note=request.note,
+    )
+
+
+def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> config.Composed:
+    """The configuration that a run would have.
+
+    Raises:
+        UserError: If the overrides or the config cannot be used.
+    """
+    return config.compose(
+        project.root,
+        project.settings.config_dir,
+        project.settings.config_name,
+        request.overrides,
+        run_dir=project.paths.run(run_id).root,
+        job_num=request.job,
+    )
+
+
+def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Handle:
+    """Record the run and hand it to its executor.
+
+    Raises:
+        HostError: If its folder cannot be written, or it cannot be started here; nothing is left behind.
+    """
+    public = masked(spec)
+    run = project.paths.run(spec.run_id)
+    try:
+        with _writing():
+            run.root.mkdir(mode=0o700)
+            run.artifacts.mkdir()
+            write_atomic(run.config, config.to_yaml(public.config))
+            write_atomic(run.spec, to_json(spec), mode=0o600)
+        params = config.flatten(mask_config(spec.config))
+        project.store.create(public, RunRecord.queued(public, at=_clock.now(), params=params))
+        project.store.transition(spec.run_id, RunStatus.STARTING, at=_clock.now())
+        return LocalExecutor(project.paths, project.store).submit(spec, interactive=interactive)
+    except BaseException:
+        with contextlib.suppress(HostError):
+            discard(project, spec.run_id)
+        raise
+
+
+def rejected(project: Project, run_id: str) -> Result | None:
+    """Why a run never began, if what it was given could not be used; None for every other run."""
+    record = project.store.get(run_id)
+    if record.status is not RunStatus.FAILED or record.started_at is not None:
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        result = from_json(project.paths.run(run_id).result.read_bytes(), Result)
+        if result.exit_code == UserError.exit_code:
+            return result
+    return None
+
+
+def discard(project: Project, run_id: str) -> None:
+    """Remove every trace of a run that never began."""
+    project.store.delete(run_id)
+    shutil.rmtree(project.paths.run(run_id).root, ignore_errors=True)
+    vcs.delete_snapshot(project.root, run_id)
+
+
+def find(project: Project, name: str) -> RunRecord:
+    """The run that `name` means: an id, a beginning that only one id has, or `last`.
+
+    Raises:
+        UserError: If it means none, or several.
+    """
+    recovery.recover(project)
+    if name == "last":
+        newest = project.store.runs(RunQuery(limit=1))
+        if not newest:
+            raise UserError("there are no runs yet", fix="Start one with `kit run`.")
+        return newest[0]
+    ids = project.store.ids(name, limit=4) if name else []
+    if len(ids) > 1 and name not in ids:
+        raise UserError(f"{name!r} could be any of {', '.join(ids[:3])}", fix="Use more of the id.")
+    return project.store.get(name if name in ids or not ids else ids[0])
+
+
+def listing(project: Project, query: RunQuery) -> list[RunRecord]:
+    """The runs that fit, settled as far as they can be."""
+    recovery.recover(project)
+    return project.store.runs(query)
+
+
+def logs(project: Project, run_id: str, *, follow: bool = False) -> Iterator[bytes]:
+    """What the run printed."""
+    return LocalExecutor(project.paths, project.store).logs(run_id, follow=follow)
+
+
+def cancel(project: Project, run_id: str) -> None:
+    """Ask a run to stop; its supervisor sees to the rest.
+
+    Raises:
+        UserError: If it has ended already.
+    """
+    record = project.store.get(run_id)
+    if record.status.is_terminal or record.supervisor is None or not is_alive(record.supervisor):
+        raise UserError(f"run {run_id} is not running: {record.status}", fix=f"See it with `kit show {run_id}`.")
+    os.kill(record.supervisor.pid, signal.SIGTERM)
+
+
+def _seed(project: Project, values: Mapping[str, object]) -> int:
+    seed = values.get("seed", project.settings.seed)
+    if seed is None:
+        return secrets.randbelow(2**32)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UserError(f"seed: expected a whole number from 0, got {seed!r}", fix="Use `seed=7`, say.")
+    return seed
+
+
+def _tags(values: Mapping[str, object], asked: Mapping[str, str]) -> dict[str, str]:
+    configured = values.get("tags")
+    own = {str(key): str(value) for key, value in configured.items()} if isinstance(configured, Mapping) else {}
+    return {key: mask(value) for key, value in (own | dict(asked)).items()}
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error) from error

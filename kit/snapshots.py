@@ -1,0 +1,41 @@
+"""What a run is made from, taken down before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kit import _clock, data, environment, vcs
+from kit.models import DataVersion, Snapshot
+from kit.project import Project
+
+__all__ = ["prepare_data", "take"]
+
+
+def prepare_data(project: Project, *, progress: bool) -> tuple[DataVersion, ...]:
+    """Fetch what the workspace lacks, and say which data there is.
+
+    Raises:
+        ServiceError: If missing data can neither be pulled nor made.
+    """
+    cache = project.paths.state / "data-versions.json"
+    if not project.settings.pull:
+        return data.versions(project.root, cache=cache)
+    return data.ensure(project.root, cache=cache, progress=progress)
+
+
+def take(project: Project, run_id: str, *, seed: int, versions: Sequence[DataVersion]) -> Snapshot:
+    """Record code, data, environment, host, seed and command.
+
+    Raises:
+        UserError: If the project is in no git repository, or in one without commits.
+    """
+    code = vcs.snapshot(project.root, run_id, max_bytes=project.settings.snapshot_max_bytes)
+    return Snapshot(
+        code=code,
+        data=tuple(versions),
+        environment=environment.capture(project.root),
+        host=environment.host(),
+        seed=seed,
+        command=environment.command(),
+        taken_at=_clock.now(),
+    )

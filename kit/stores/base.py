@@ -1,0 +1,117 @@
+"""What a store does; `sql` and `memory` are the twins that do it, under one contract suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from kit._process import ProcessId
+from kit.errors import UserError
+from kit.models import RunRecord, RunSpec
+from kit.states import RunStatus
+
+__all__ = ["Comparison", "RunQuery", "Store", "no_such_run"]
+
+Operator = Literal["<", "<=", "=", "!=", ">=", ">"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A metric or a parameter compared with a value, given as text.
+
+    Metrics are compared as numbers. Parameters are texts: they are equal or not, and have no order.
+    """
+
+    key: str
+    operator: Operator
+    value: str
+
+    @property
+    def number(self) -> float | None:
+        """The value as a number; None if it is none, and then no metric can fit."""
+        try:
+            return float(self.value)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs, in which order. The newest first unless `sort` names a metric.
+
+    Runs without the metric that `sort` names come last, whatever the direction.
+    """
+
+    experiment: str | None = None
+    statuses: frozenset[RunStatus] = frozenset()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    parent: str | None = None
+    where: tuple[Comparison, ...] = ()
+    sort: str | None = None
+    descending: bool = True
+    limit: int | None = None
+
+
+class Store(Protocol):
+    """Runs by id. Every method is one transaction; instants are aware and in UTC."""
+
+    def create(self, spec: RunSpec, record: RunRecord) -> None:
+        """Add a new run; its id must be new."""
+
+    def get(self, run_id: str) -> RunRecord:
+        """Raises:
+        UserError: If there is no such run.
+        """
+
+    def spec(self, run_id: str) -> RunSpec:
+        """What the run was started from.
+
+        Raises:
+            UserError: If there is no such run.
+        """
+
+    def transition(
+        self, run_id: str, status: RunStatus, *, at: datetime, exit_code: int | None = None, reason: str | None = None
+    ) -> RunRecord:
+        """Move a run on; RUNNING sets its start and a terminal status its end.
+
+        Raises:
+            UserError: If there is no such run.
+            IllegalTransition: If the table of states has no way there.
+        """
+
+    def attach(
+        self,
+        run_id: str,
+        *,
+        supervisor: ProcessId | None = None,
+        process: ProcessId | None = None,
+        mlflow_run_id: str | None = None,
+        heartbeat_at: datetime | None = None,
+        tracked: bool | None = None,
+    ) -> None:
+        """Note facts about a run that are not its status; None leaves one as it is."""
+
+    def set_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Set the last value of each of these metrics; others stay."""
+
+    def set_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Set these parameters; others stay."""
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run that never began. One that is not there is no fault."""
+
+    def runs(self, query: RunQuery) -> list[RunRecord]:
+        """The runs that fit, in order."""
+
+    def ids(self, prefix: str, *, limit: int) -> list[str]:
+        """At most `limit` ids that begin with `prefix`, newest first."""
+
+    def close(self) -> None:
+        """Let go of connections. The store is not used afterwards."""
+
+
+def no_such_run(run_id: str) -> UserError:
+    return UserError(f"there is no run {run_id!r}", fix="List them with `kit runs`.")

@@ -1,0 +1,109 @@
+"""How the database is opened, made and brought up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from kit.errors import HostError, UserError
+from kit.stores.schema import REVISION
+
+__all__ = ["create_sqlite_engine", "upgrade"]
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_SECONDS = 60
+
+
+def create_sqlite_engine(path: Path, *, writes: bool = True) -> Engine:
+    """An engine whose transactions, if it `writes`, take the write lock when they begin.
+
+    A transaction that reads first and writes later cannot wait for the lock in SQLite, it fails; so every one asks
+    for it at once and waits its turn. Connections are not kept: a process that forks has none to share.
+    """
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401
+        connection.isolation_level = None  # transactions are ours, below
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Any) -> None:  # noqa: ANN401
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def upgrade(path: Path, *, lock: Path) -> None:
+    """Make the database at `path`, or bring it to this version's tables; at once when it is there already.
+
+    Raises:
+        UserError: If a newer kit wrote it.
+        HostError: If it cannot be opened, read or written, or is damaged.
+    """
+    with _explained(path):
+        if _revision(path) == REVISION:
+            return
+        with filelock.FileLock(lock):
+            _migrate(path)
+
+
+def _migrate(path: Path) -> None:
+    found = _revision(path)
+    if found == REVISION:
+        return
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise UserError(
+            f"this project's run store was written by a newer kit (schema {found}, this one knows {REVISION})",
+            where=str(path),
+            fix="Upgrade with `uv lock --upgrade-package mlekit && uv sync`, or `pip install --upgrade mlekit`.",
+        )
+    if found is None:
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    engine = create_sqlite_engine(path)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, REVISION)
+    engine.dispose()
+
+
+def _revision(path: Path) -> str | None:
+    """Which migration the database is at; None for one that is not there or has no tables yet."""
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
+            return None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into what the user can do."""
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        yield
+    except (sqlite3.DatabaseError, DatabaseError) as error:
+        said = str(error.orig if isinstance(error, DatabaseError) else error)
+        fix = "Check the disk's free space and who owns the folder."
+        if "malformed" in said or "not a database" in said:
+            fix = f"Move it away and start a new one: `mv {path} {path}.damaged` (MLflow keeps its own record)."
+        raise HostError(f"the run store cannot be used: {said}", where=str(path), fix=fix) from error

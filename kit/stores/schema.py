@@ -1,0 +1,112 @@
+"""The tables, as SQLAlchemy sees them. Alembic's migrations bring a database to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+__all__ = ["METADATA", "REVISION", "Instant", "metrics", "params", "runs", "specs", "tags"]
+
+REVISION = "0001"
+"""The migration that brings a database to these tables."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, as microseconds since the epoch: sorts as it should in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002, ANN401
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+METADATA = MetaData()
+
+runs = Table(
+    "runs",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("project", String(200), nullable=False),
+    Column("experiment", String(200), nullable=False),
+    Column("task", String(500), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("commit", String(64), nullable=False),
+    Column("dirty", Boolean, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("overrides", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("parent", String(200)),
+    Column("trial", Integer),
+    Column("note", Text),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("heartbeat_at", Instant),
+    Column("exit_code", Integer),
+    Column("reason", Text),
+    Column("mlflow_run_id", String(64)),
+    Column("tracked", Boolean, nullable=False),
+    Column("supervisor", Text),
+    Column("process", Text),
+    Index("runs_by_creation", "created_at"),
+    Index("runs_by_status", "status"),
+    Index("runs_by_parent", "parent"),
+)
+
+
+def _of_run() -> Column[str]:
+    return Column("run_id", String(32), ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True)
+
+
+specs = Table("specs", METADATA, _of_run(), Column("spec", Text, nullable=False))
+
+metrics = Table(
+    "metrics",
+    METADATA,
+    _of_run(),
+    Column("key", String(250), primary_key=True),
+    # A float's own text beside the number: SQLite turns NaN into NULL, PostgreSQL does not take part in that.
+    Column("value", Double),
+    Column("exact", String(32), nullable=False),
+    Index("metrics_by_key", "key", "value"),
+)
+
+params = Table(
+    "params",
+    METADATA,
+    _of_run(),
+    Column("key", String(250), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+tags = Table(
+    "tags",
+    METADATA,
+    _of_run(),
+    Column("key", String(250), primary_key=True),
+    Column("value", Text, nullable=False),
+)

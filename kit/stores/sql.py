@@ -1,0 +1,255 @@
+"""The store in a database, through SQLAlchemy: SQLite in the project by default."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    delete,
+    exists,
+    false,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from kit._process import ProcessId
+from kit.models import Origin, RunRecord, RunSpec, from_json, to_json
+from kit.states import RunStatus, check_transition
+from kit.stores.base import Comparison, RunQuery, no_such_run
+from kit.stores.engine import create_sqlite_engine, upgrade
+from kit.stores.schema import metrics, params, runs, specs, tags
+
+__all__ = ["SqlStore"]
+
+
+class SqlStore:
+    """A `Store` in SQLite: one file, write-ahead log, every commit on disk before it counts."""
+
+    def __init__(self, path: Path, *, lock: Path) -> None:
+        """Open the database at `path`, made or brought up to date first, under the file lock `lock`.
+
+        Raises:
+            UserError: If a newer kit wrote it.
+            HostError: If it cannot be opened, read or written, or is damaged.
+        """
+        upgrade(path, lock=lock)
+        self._engine = create_sqlite_engine(path)
+        self._reader = create_sqlite_engine(path, writes=False)
+
+    def create(self, spec: RunSpec, record: RunRecord) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(insert(runs).values(_row(record)))
+            connection.execute(insert(specs).values(run_id=record.run_id, spec=to_json(spec).decode()))
+            _replace_values(connection, params, record.run_id, record.params)
+            _replace_values(connection, tags, record.run_id, record.tags)
+
+    def get(self, run_id: str) -> RunRecord:
+        with self._reader.connect() as connection:
+            return _get(connection, run_id)
+
+    def spec(self, run_id: str) -> RunSpec:
+        with self._reader.connect() as connection:
+            text = connection.scalar(select(specs.c.spec).where(specs.c.run_id == run_id))
+        if text is None:
+            raise no_such_run(run_id)
+        return from_json(text, RunSpec)
+
+    def transition(
+        self, run_id: str, status: RunStatus, *, at: datetime, exit_code: int | None = None, reason: str | None = None
+    ) -> RunRecord:
+        changes: dict[str, Any] = {"status": status.value, "exit_code": exit_code, "reason": reason}
+        if status is RunStatus.RUNNING:
+            changes["started_at"] = at
+        if status.is_terminal:
+            changes["ended_at"] = at
+        with self._engine.begin() as connection:
+            check_transition(_get(connection, run_id).status, status)
+            connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes))
+            return _get(connection, run_id)
+
+    def attach(
+        self,
+        run_id: str,
+        *,
+        supervisor: ProcessId | None = None,
+        process: ProcessId | None = None,
+        mlflow_run_id: str | None = None,
+        heartbeat_at: datetime | None = None,
+        tracked: bool | None = None,
+    ) -> None:
+        facts = {
+            "supervisor": _process_text(supervisor),
+            "process": _process_text(process),
+            "mlflow_run_id": mlflow_run_id,
+            "heartbeat_at": heartbeat_at,
+            "tracked": tracked,
+        }
+        changes = {name: fact for name, fact in facts.items() if fact is not None}
+        with self._engine.begin() as connection:
+            if connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes)).rowcount == 0:
+                raise no_such_run(run_id)
+
+    def set_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        with self._engine.begin() as connection:
+            _replace_metrics(connection, run_id, metrics)
+
+    def set_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        with self._engine.begin() as connection:
+            _replace_values(connection, _PARAMS, run_id, params)
+
+    def delete(self, run_id: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(delete(runs).where(runs.c.run_id == run_id))
+
+    def runs(self, query: RunQuery) -> list[RunRecord]:
+        with self._reader.connect() as connection:
+            return _records(connection, _statement(query))
+
+    def ids(self, prefix: str, *, limit: int) -> list[str]:
+        # startswith(autoescape): a prefix with % or _ means itself.
+        statement = (
+            select(runs.c.run_id)
+            .where(runs.c.run_id.startswith(prefix, autoescape=True))
+            .order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
+            .limit(limit)
+        )
+        with self._reader.connect() as connection:
+            return list(connection.scalars(statement))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+# `params` and `metrics` are also the names of arguments, as the protocol has them.
+_PARAMS = params
+
+
+def _row(record: RunRecord) -> dict[str, Any]:
+    own = {"status", "origin", "overrides", "tags", "metrics", "params", "supervisor", "process"}
+    row = {name: getattr(record, name) for name in RunRecord.__dataclass_fields__ if name not in own}
+    return row | {
+        "status": record.status.value,
+        "overrides": to_json(record.overrides).decode(),
+        "origin": record.origin.kind,
+        "parent": record.origin.parent,
+        "trial": record.origin.index,
+        "supervisor": _process_text(record.supervisor),
+        "process": _process_text(record.process),
+    }
+
+
+def _process_text(process: ProcessId | None) -> str | None:
+    return None if process is None else to_json(process).decode()
+
+
+def _replace_values(connection: Connection, table: Table, run_id: str, values: Mapping[str, str]) -> None:
+    if values:
+        connection.execute(delete(table).where(table.c.run_id == run_id, table.c.key.in_(values)))
+        rows = [{"run_id": run_id, "key": key, "value": value} for key, value in values.items()]
+        connection.execute(insert(table), rows)
+
+
+def _replace_metrics(connection: Connection, run_id: str, values: Mapping[str, float]) -> None:
+    if values:
+        connection.execute(delete(metrics).where(metrics.c.run_id == run_id, metrics.c.key.in_(values)))
+        rows = [{"run_id": run_id, "key": key, "value": v, "exact": repr(float(v))} for key, v in values.items()]
+        connection.execute(insert(metrics), rows)
+
+
+def _get(connection: Connection, run_id: str) -> RunRecord:
+    found = _records(connection, select(runs).where(runs.c.run_id == run_id))
+    if not found:
+        raise no_such_run(run_id)
+    return found[0]
+
+
+def _statement(query: RunQuery) -> Select[Any]:
+    statement = select(runs).where(*_conditions(query)).limit(query.limit)
+    newest = (runs.c.created_at.desc(), runs.c.run_id.desc())
+    if query.sort is not None:
+        value = metrics.c.value
+        on = and_(metrics.c.run_id == runs.c.run_id, metrics.c.key == query.sort)
+        order = (value.desc() if query.descending else value.asc()).nulls_last()
+        return statement.join(metrics, on, isouter=True).order_by(order, *newest)
+    return statement.order_by(*(newest if query.descending else (runs.c.created_at.asc(), runs.c.run_id.asc())))
+
+
+def _conditions(query: RunQuery) -> Iterable[ColumnElement[bool]]:
+    if query.experiment is not None:
+        yield runs.c.experiment == query.experiment
+    if query.statuses:
+        yield runs.c.status.in_([status.value for status in query.statuses])
+    if query.parent is not None:
+        yield runs.c.parent == query.parent
+    for key, value in query.tags.items():
+        of_run = and_(tags.c.run_id == runs.c.run_id, tags.c.key == key, tags.c.value == value)
+        yield exists().where(of_run).correlate(runs)
+    for comparison in query.where:
+        yield _holds(comparison)
+
+
+def _holds(comparison: Comparison) -> ColumnElement[bool]:
+    return or_(
+        _any(metrics, comparison, comparison.number) if comparison.number is not None else false(),
+        _any(params, comparison, comparison.value) if comparison.operator in {"=", "!="} else false(),
+    )
+
+
+def _any(table: Table, comparison: Comparison, value: float | str) -> ColumnElement[bool]:
+    operator = "<>" if comparison.operator == "!=" else comparison.operator
+    holds = table.c.value.op(operator, is_comparison=True)(literal(value))
+    return exists().where(table.c.run_id == runs.c.run_id, table.c.key == comparison.key, holds).correlate(runs)
+
+
+def _records(connection: Connection, statement: Select[Any]) -> list[RunRecord]:
+    rows = connection.execute(statement).mappings().all()
+    ids = [row["run_id"] for row in rows]
+    of_metrics = {
+        run_id: {key: float(text) for key, text in values.items()}
+        for run_id, values in _values(connection, metrics, "exact", ids).items()
+    }
+    of_params = _values(connection, params, "value", ids)
+    of_tags = _values(connection, tags, "value", ids)
+    return [
+        _record(row, of_metrics.get(row["run_id"], {}), of_params[row["run_id"]], of_tags[row["run_id"]])
+        for row in rows
+    ]
+
+
+def _values(connection: Connection, table: Table, column: str, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for start in range(0, len(ids), 500):  # a statement has a limit to its variables
+        chosen = table.c.run_id.in_(ids[start : start + 500])
+        for run_id, key, value in connection.execute(
+            select(table.c.run_id, table.c.key, table.c[column]).where(chosen)
+        ):
+            found[run_id][key] = value
+    return found
+
+
+def _record(row: RowMapping, metrics: dict[str, float], params: dict[str, str], tags: dict[str, str]) -> RunRecord:
+    own = {"status", "overrides", "origin", "parent", "trial", "supervisor", "process"}
+    return RunRecord(
+        **{name: value for name, value in row.items() if name not in own},
+        status=RunStatus(row["status"]),
+        overrides=from_json(row["overrides"], tuple[str, ...]),
+        origin=Origin(row["origin"], row["parent"], row["trial"]),
+        supervisor=None if row["supervisor"] is None else from_json(row["supervisor"], ProcessId),
+        process=None if row["process"] is None else from_json(row["process"], ProcessId),
+        metrics=metrics,
+        params=params,
+        tags=tags,
+    )

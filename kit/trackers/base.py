@@ -1,0 +1,73 @@
+"""What a tracker does; `mlflow` and `memory` are the twins that do it, under one contract suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from kit.models import MetricPoint, RunSpec
+from kit.states import RunStatus
+
+__all__ = ["Artifact", "Entry", "Metrics", "Params", "Tags", "Tracker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Points of one or more metrics."""
+
+    points: tuple[MetricPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Parameters, set once each."""
+
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """Tags, the last value counts."""
+
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file or folder at `path`, to be kept as `name` (`/` separates folders)."""
+
+    path: Path
+    name: str
+
+
+Entry: TypeAlias = Metrics | Params | Tags | Artifact
+
+
+class Tracker(Protocol):
+    """One run's way to the place where runs are tracked."""
+
+    def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
+        """Begin to track a run; gives the tracker's own id for it.
+
+        Raises:
+            ServiceError: If the service does not answer, or refuses.
+        """
+
+    def resume(self, tracker_id: str) -> None:
+        """Go on with a run that `start` began, in this process or another."""
+
+    def send(self, entries: Sequence[Entry]) -> None:
+        """Deliver, in order. What was delivered before and comes again changes nothing.
+
+        Raises:
+            ServiceError: If the service does not answer; none or some of `entries` may have arrived.
+        """
+
+    def end(self, status: RunStatus, reason: str | None) -> None:
+        """Say how the run ended; said again, the last word counts.
+
+        Raises:
+            ServiceError: If the service does not answer, or refuses.
+        """

@@ -1,0 +1,257 @@
+"""The tracker that is MLflow: the only module of kit that imports it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+
+from kit import redact
+from kit.errors import ServiceError, UserError
+from kit.models import DataVersion, MetricPoint, RunSpec
+from kit.states import RunStatus
+from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["MlflowTracker"]
+
+_METRICS_PER_BATCH = 1000
+_VALUES_PER_BATCH = 100
+_TAG_CHARACTERS = 8000
+_ENDS = {
+    RunStatus.SUCCEEDED: "FINISHED",
+    RunStatus.FAILED: "FAILED",
+    RunStatus.LOST: "FAILED",
+    RunStatus.TIMED_OUT: "KILLED",
+    RunStatus.CANCELLED: "KILLED",
+}
+# What MLflow answers to a request that will never be right; anything else may pass later.
+_REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
+
+_log = logging.getLogger(__name__)
+
+
+class _Refused(ServiceError):
+    """MLflow will never take this, however often it is asked."""
+
+
+class MlflowTracker:
+    """One run in MLflow.
+
+    Args:
+        uri: Where MLflow keeps runs.
+        locks: A folder for the locks and marks that let many first runs begin at once.
+    """
+
+    def __init__(self, uri: str, *, locks: Path) -> None:
+        self._uri = uri
+        self._locks = locks
+        self._run_id = ""
+        _set_limits()
+        with _explained(uri):
+            from mlflow import MlflowClient
+
+            for name in ("alembic", "mlflow.store.db", "mlflow.system_metrics"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+            self._client: MlflowClient = MlflowClient(uri)
+
+    def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
+        name = f"{spec.project}/{spec.experiment}"
+        with _explained(self._uri), self._created_once():
+            experiment = self._experiment(name)
+            run = self._client.create_run(experiment, run_name=spec.name, tags=_tags(spec))
+            self._run_id = run.info.run_id
+            self.send([Params(params)])
+            self._log_inputs(spec.snapshot.data)
+        return self._run_id
+
+    def resume(self, tracker_id: str) -> None:
+        self._run_id = tracker_id
+
+    def activate(self) -> None:
+        """Make this the run that `import mlflow` finds in this process and those it starts.
+
+        MLflow's own sampling of CPU, memory, disk, network and GPU begins with it.
+        """
+        import mlflow
+
+        os.environ["MLFLOW_TRACKING_URI"] = self._uri
+        os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "2")
+        with _explained(self._uri):
+            mlflow.set_tracking_uri(self._uri)
+            mlflow.start_run(run_id=self._run_id, log_system_metrics=True)
+        os.environ["MLFLOW_RUN_ID"] = self._run_id
+
+    def send(self, entries: Sequence[Entry]) -> None:
+        self._send_points([point for entry in entries if isinstance(entry, Metrics) for point in entry.points])
+        for entry in entries:
+            with self._or_warned():
+                match entry:
+                    case Params(values):
+                        self._send_params(values)
+                    case Tags(values):
+                        self._send_tags(values)
+                    case Artifact(path, name):
+                        self._send_artifact(path, name)
+
+    @contextmanager
+    def _or_warned(self) -> Iterator[None]:
+        """What is refused for good must not hold up what comes after it."""
+        try:
+            with _explained(self._uri):
+                yield
+        except _Refused as error:
+            _log.warning("%s", error.what)
+
+    def end(self, status: RunStatus, reason: str | None) -> None:
+        import mlflow
+
+        with _explained(self._uri):
+            active = mlflow.active_run()
+            if active is not None and active.info.run_id == self._run_id:
+                os.environ.pop("MLFLOW_RUN_ID", None)
+                mlflow.end_run(_ENDS[status])
+            if reason is not None:
+                self._send_tags({"kit.reason": reason})
+            self._client.set_terminated(self._run_id, _ENDS[status])
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(self._client.create_experiment(name))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id)
+
+    @contextmanager
+    def _created_once(self) -> Iterator[None]:
+        """Let one process make a fresh SQLite store and the others wait: two at once would break it for good."""
+        if not self._uri.startswith("sqlite:"):
+            yield
+            return
+        mark = self._locks / f"mlflow-{hashlib.sha256(self._uri.encode()).hexdigest()[:12]}.made"
+        if not (mark.exists() and Path(self._uri.removeprefix("sqlite:///")).exists()):
+            with filelock.FileLock(mark.with_suffix(".lock")):
+                self._client.search_experiments(max_results=1)
+                mark.touch()
+        yield
+
+    def _log_inputs(self, data: Sequence[DataVersion]) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(
+                Dataset(name=version.path, digest=version.md5, source_type="dvc", source=version.source),
+                [InputTag("mlflow.data.context", "input"), InputTag("workspace", version.state)],
+            )
+            for version in data
+            if version.md5 is not None
+        ]
+        if inputs:
+            self._client.log_inputs(self._run_id, datasets=inputs)
+
+    def _send_points(self, points: Sequence[MetricPoint]) -> None:
+        from mlflow.entities import Metric
+
+        odd = {f"kit.nonfinite.{point.key}": f"{point.value} at step {point.step}"
+               for point in points if not math.isfinite(point.value)}  # fmt: skip
+        if odd:  # MLflow's page breaks on NaN and its store changes infinities
+            with self._or_warned():
+                self._send_tags(odd)
+        rest = (
+            Metric(point.key, point.value, round(point.timestamp * 1000), point.step)
+            for point in points
+            if math.isfinite(point.value)
+        )
+        while batch := list(islice(rest, _METRICS_PER_BATCH)):
+            with self._or_warned():
+                self._client.log_batch(self._run_id, metrics=batch)
+
+    def _send_params(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        rest = (Param(key, value) for key, value in values.items())
+        while batch := list(islice(rest, _VALUES_PER_BATCH)):
+            self._client.log_batch(self._run_id, params=batch)
+
+    def _send_tags(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        rest = (RunTag(key, value[:_TAG_CHARACTERS]) for key, value in values.items())
+        while batch := list(islice(rest, _VALUES_PER_BATCH)):
+            self._client.log_batch(self._run_id, tags=batch)
+
+    def _send_artifact(self, path: Path, name: str) -> None:
+        folder = str(Path(name).parent)
+        folder = "" if folder == "." else folder
+        if path.is_dir():
+            self._client.log_artifacts(self._run_id, str(path), artifact_path=name)
+        elif path.exists():
+            self._client.log_artifact(self._run_id, str(path), artifact_path=folder or None)
+        else:
+            _log.warning("artifact %s is gone, not sent", path)
+
+
+def _tags(spec: RunSpec) -> dict[str, Any]:
+    code = spec.snapshot.code
+    tags = {
+        "kit.run_id": spec.run_id,
+        "kit.experiment": spec.experiment,
+        "kit.task": spec.task,
+        "kit.origin": spec.origin.kind,
+        "kit.host": spec.snapshot.host.name,
+        "kit.seed": str(spec.snapshot.seed),
+        "kit.base_commit": code.base,
+        "kit.dirty": str(code.dirty).lower(),
+        "kit.command": " ".join(spec.snapshot.command),
+        "mlflow.source.git.commit": code.commit,
+        "mlflow.source.git.branch": code.branch or "",
+        "mlflow.source.name": spec.task,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": spec.note or "",
+    }
+    if spec.origin.parent is not None:
+        tags["kit.parent"] = spec.origin.parent
+    return {key: redact.mask(value)[:_TAG_CHARACTERS] for key, value in (tags | spec.tags).items() if value}
+
+
+def _set_limits() -> None:
+    """MLflow's own defaults wait over four minutes for a server that is down."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Turn what MLflow and what lies below it raise into a ServiceError with a fix."""
+    try:
+        yield
+    except (ServiceError, UserError):
+        raise
+    except Exception as error:
+        where = redact.mask(uri)
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        code = getattr(error, "error_code", None)
+        if code in _REFUSALS:
+            raise _Refused(f"MLflow refused: {redact.mask(said)}", where=where) from error
+        raise ServiceError(
+            f"MLflow does not answer: {redact.mask(said)}",
+            where=where,
+            fix="Check MLFLOW_TRACKING_URI and that the server is up; what was logged is kept and sent later.",
+        ) from error

@@ -1,0 +1,198 @@
+"""What every store must do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit._process import ProcessId
+from kit.errors import UserError
+from kit.models import Origin, RunRecord
+from kit.states import IllegalTransition, RunStatus
+from kit.stores import Comparison, MemoryStore, RunQuery, Store
+from kit.stores.sql import SqlStore
+from tests.factories import INSTANT, record, spec
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store
+    made = MemoryStore() if request.param == "memory" else SqlStore(tmp_path / "store.db", lock=tmp_path / "lock")
+    yield made
+    made.close()
+
+
+def add(store: Store, run_id: str, *, minutes: int = 0, **changes: Any) -> RunRecord:
+    made = replace(record(run_id, at=INSTANT + timedelta(minutes=minutes)), **changes)
+    store.create(spec(run_id), made)
+    return made
+
+
+def ids(store: Store, **query: Any) -> list[str]:
+    return [found.run_id for found in store.runs(RunQuery(**query))]
+
+
+def test_a_run_comes_back_as_it_went_in(store: Store) -> None:
+    made = add(
+        store,
+        "a1",
+        tags={"team": "pricing", "=?": ""},
+        note="first\nsecond",
+        origin=Origin("sweep", "sweep-1", 4),
+        params={"model.rate": "0.2", "text": "ü 'quoted' \x00"[:-1]},
+        overrides=("model.rate=0.2", "name='a b'"),
+    )
+    assert store.get("a1") == made
+    assert store.spec("a1") == spec("a1")
+
+
+def test_an_id_is_used_once(store: Store) -> None:
+    add(store, "a1")
+    with pytest.raises(Exception, match=r"(?i)exists|unique"):
+        add(store, "a1")
+
+
+@pytest.mark.parametrize("ask", ["get", "spec"])
+def test_a_run_that_is_not_there_is_a_users_mistake(store: Store, ask: str) -> None:
+    with pytest.raises(UserError, match="no run 'nope'") as caught:
+        getattr(store, ask)("nope")
+    assert caught.value.fix is not None
+
+
+def test_a_run_moves_through_its_life(store: Store) -> None:
+    add(store, "a1")
+    store.transition("a1", RunStatus.STARTING, at=INSTANT)
+    started = store.transition("a1", RunStatus.RUNNING, at=INSTANT + timedelta(seconds=1))
+    ended = store.transition(
+        "a1", RunStatus.FAILED, at=INSTANT + timedelta(seconds=3), exit_code=1, reason="killed by SIGKILL"
+    )
+    assert (started.started_at, started.ended_at) == (INSTANT + timedelta(seconds=1), None)
+    assert (ended.status, ended.exit_code, ended.reason) == (RunStatus.FAILED, 1, "killed by SIGKILL")
+    assert ended.duration(INSTANT) == 2.0
+    assert store.get("a1") == ended
+
+
+def test_an_illegal_transition_changes_nothing(store: Store) -> None:
+    add(store, "a1")
+    with pytest.raises(IllegalTransition, match="queued cannot become succeeded"):
+        store.transition("a1", RunStatus.SUCCEEDED, at=INSTANT)
+    assert store.get("a1").status is RunStatus.QUEUED
+
+
+def test_facts_are_attached_without_touching_others(store: Store) -> None:
+    add(store, "a1")
+    supervisor = ProcessId(12, 3456, "boot")
+    store.attach("a1", supervisor=supervisor, mlflow_run_id="m1")
+    store.attach("a1", heartbeat_at=INSTANT, tracked=True)
+    found = store.get("a1")
+    assert (found.supervisor, found.process, found.mlflow_run_id) == (supervisor, None, "m1")
+    assert (found.heartbeat_at, found.tracked) == (INSTANT, True)
+
+
+def test_attaching_to_nothing_is_refused(store: Store) -> None:
+    with pytest.raises(UserError):
+        store.attach("nope", tracked=True)
+
+
+def test_the_last_value_of_a_metric_counts_also_one_that_is_no_number(store: Store) -> None:
+    add(store, "a1")
+    store.set_metrics("a1", {"loss": 1.0, "auc": 0.1 + 0.2, "kept": 5.0})
+    store.set_metrics("a1", {"loss": math.nan, "auc": math.inf, "low": -math.inf})
+    found = store.get("a1").metrics
+    assert math.isnan(found["loss"])
+    assert (found["auc"], found["low"], found["kept"]) == (math.inf, -math.inf, 5.0)
+
+
+def test_parameters_are_added(store: Store) -> None:
+    add(store, "a1")
+    store.set_params("a1", {"features": "21", "model.rate": "0.3"})
+    assert store.get("a1").params == {"model.rate": "0.3", "features": "21"}
+
+
+def test_the_newest_run_comes_first(store: Store) -> None:
+    for minutes, run_id in enumerate(["a1", "b2", "c3"]):
+        add(store, run_id, minutes=minutes)
+    assert ids(store) == ["c3", "b2", "a1"]
+    assert ids(store, descending=False) == ["a1", "b2", "c3"]
+    assert ids(store, limit=2) == ["c3", "b2"]
+
+
+def test_sorting_by_a_metric_puts_those_without_it_last(store: Store) -> None:
+    for minutes, (run_id, value) in enumerate({"a1": 0.5, "b2": None, "c3": 0.9, "d4": math.nan, "e5": 0.7}.items()):
+        add(store, run_id, minutes=minutes)
+        if value is not None:
+            store.set_metrics(run_id, {"auc": value})
+    assert ids(store, sort="auc")[:3] == ["c3", "e5", "a1"]
+    assert ids(store, sort="auc", descending=False)[:3] == ["a1", "e5", "c3"]
+    assert set(ids(store, sort="auc")[3:]) == {"b2", "d4"}
+
+
+def test_runs_are_chosen_by_what_is_known_of_them(store: Store) -> None:
+    add(store, "a1", experiment="baseline", tags={"team": "x"})
+    add(store, "b2", experiment="deep", origin=Origin("sweep", "s1", 0), minutes=1)
+    store.transition("b2", RunStatus.STARTING, at=INSTANT)
+    store.transition("b2", RunStatus.CANCELLED, at=INSTANT)
+    assert ids(store, experiment="deep") == ["b2"]
+    assert ids(store, statuses=frozenset({RunStatus.QUEUED})) == ["a1"]
+    assert ids(store, tags={"team": "x"}) == ["a1"]
+    assert ids(store, tags={"team": "y"}) == []
+    assert ids(store, parent="s1") == ["b2"]
+
+
+@pytest.mark.parametrize(
+    ("key", "operator", "value", "expected"),
+    [
+        ("auc", ">", "0.6", {"b2"}),
+        ("auc", ">=", "0.5", {"a1", "b2"}),
+        ("auc", "<", "0.7", {"a1"}),
+        ("auc", "<=", "0.4", set()),
+        ("auc", "=", "0.5", {"a1"}),
+        ("auc", "!=", "0.5", {"b2"}),
+        ("depth", "=", "3", {"a1"}),
+        ("depth", "!=", "3", {"b2"}),
+        ("kind", "=", "hgb", {"a1"}),
+        ("kind", ">", "a", set()),
+        ("nothing", "=", "1", set()),
+    ],
+)
+def test_runs_are_chosen_by_metrics_and_parameters(
+    store: Store, key: str, operator: Any, value: str, expected: set[str]
+) -> None:
+    add(store, "a1", params={"depth": "3", "kind": "hgb"})
+    add(store, "b2", params={"depth": "9"})
+    store.set_metrics("a1", {"auc": 0.5})
+    store.set_metrics("b2", {"auc": 0.75})
+    assert set(ids(store, where=(Comparison(key, operator, value),))) == expected
+
+
+def test_a_prefix_means_itself(store: Store) -> None:
+    for minutes, run_id in enumerate(["ab1", "ab2", "b_3"]):
+        add(store, run_id, minutes=minutes)
+    assert store.ids("ab", limit=5) == ["ab2", "ab1"]
+    assert store.ids("ab", limit=1) == ["ab2"]
+    assert store.ids("b_", limit=5) == ["b_3"]
+    assert store.ids("%", limit=5) == []
+
+
+def test_a_deleted_run_leaves_nothing(store: Store) -> None:
+    add(store, "a1")
+    store.set_metrics("a1", {"auc": 0.5})
+    store.delete("a1")
+    store.delete("a1")
+    assert ids(store) == []
+    add(store, "a1")
+    assert store.get("a1").metrics == {}
+
+
+def test_more_runs_than_a_statement_has_variables(store: Store) -> None:
+    for number in range(600):
+        add(store, f"r{number:04}", minutes=number, tags={"n": str(number)})
+    found = store.runs(RunQuery())
+    assert len(found) == 600
+    assert all(run.tags == {"n": str(int(run.run_id[1:]))} for run in found)
