@@ -1,0 +1,21 @@
+"""Every experiment composes, and fits the task's dataclass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kit.testing import compose_config, typed_config
+
+from {{ cookiecutter.__package_name }}.train import TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_names_a_task_and_fits_its_config(experiment: str) -> None:
+    overrides = [f"experiment={experiment}"]
+
+    assert compose_config(overrides, root=ROOT)["task"] == "{{ cookiecutter.__package_name }}.train.train"
+    assert isinstance(typed_config(TrainConfig, overrides, root=ROOT), TrainConfig)

@@ -1,0 +1,1 @@
+{% include cookiecutter.__example ~ "/test_train.py" -%}
