@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ from kit import _clock, config
 from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
-from kit.errors import Cancelled, ExitCode, KitError, RunError, ServiceError
+from kit.errors import Cancelled, ExitCode, KitError, RunError, ServiceError, from_os_error
 from kit.models import RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.paths import RunPaths
@@ -197,8 +198,14 @@ def _as_metrics(task: str, returned: object) -> Mapping[str, Any]:
     )
 
 
+# What the task cannot be blamed for.
+_HOST_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
 def _told(error: BaseException) -> Result:
     """Print the task's own part of a traceback, and keep it. An error with a fix needs no traceback."""
+    if isinstance(error, OSError) and error.errno in _HOST_ERRORS:
+        error = from_os_error(error)
     if isinstance(error, KitError):
         print(f"error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
         return Result(error.exit_code, mask(error.what), error.where, error.fix)

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 
 from kit import _clock
 from kit._process import is_alive
+from kit.errors import ExitCode
 from kit.models import RunRecord
 from kit.project import Project
 from kit.states import IllegalTransition, RunStatus
 from kit.stores.base import RunQuery
 from kit.trackers.spool import last_metrics
 
-__all__ = ["recover"]
+__all__ = ["lose", "recover"]
 
 _ACTIVE = frozenset(status for status in RunStatus if not status.is_terminal)
 _PATIENCE = timedelta(seconds=60)
@@ -33,15 +34,24 @@ def recover(project: Project) -> list[RunRecord]:
         reason = _why_lost(record, _clock.now())
         if reason is None:
             continue
-        project.store.set_metrics(record.run_id, last_metrics(project.paths.run(record.run_id).spool))
-        try:
-            lost = project.store.transition(record.run_id, RunStatus.LOST, at=_clock.now(), exit_code=1, reason=reason)
-        except IllegalTransition:  # its supervisor, or someone like us, was quicker
-            continue
-        settled.append(lost)
-        if lost.mlflow_run_id is not None:
-            _tell_tracker(project, lost.run_id)
+        lost = lose(project, record, reason)
+        if lost.status is RunStatus.LOST:
+            settled.append(lost)
     return settled
+
+
+def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
+    """Settle one run as lost, unless someone else was quicker and knows better."""
+    project.store.set_metrics(record.run_id, last_metrics(project.paths.run(record.run_id).spool))
+    try:
+        lost = project.store.transition(
+            record.run_id, RunStatus.LOST, at=_clock.now(), exit_code=ExitCode.RUN, reason=reason
+        )
+    except IllegalTransition:
+        return project.store.get(record.run_id)
+    if lost.mlflow_run_id is not None:
+        _tell_tracker(project, lost.run_id)
+    return lost
 
 
 def _why_lost(record: RunRecord, now: datetime) -> str | None:

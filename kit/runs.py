@@ -28,6 +28,7 @@ __all__ = [
     "cancel",
     "compose",
     "discard",
+    "ended",
     "find",
     "listing",
     "logs",
@@ -124,6 +125,26 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Hand
         with contextlib.suppress(HostError):
             discard(project, spec.run_id)
         raise
+
+
+def ended(project: Project, run_id: str) -> RunRecord:
+    """The run after nothing of it is left to do. Should its supervisor have failed to say so, it is lost.
+
+    Raises:
+        UserError: If the run was discarded.
+    """
+    record = project.store.get(run_id)
+    if record.status.is_terminal:
+        return record
+    return recovery.lose(project, record, _last_words(project, run_id))
+
+
+def _last_words(project: Project, run_id: str) -> str:
+    with contextlib.suppress(OSError):
+        lines = project.paths.run(run_id).supervisor_log.read_text(errors="replace").split("\n")
+        if said := [line.strip() for line in lines if line.strip()]:
+            return f"its supervisor failed: {mask(said[-1])}"
+    return "its supervisor was killed"
 
 
 def rejected(project: Project, run_id: str) -> Result | None:

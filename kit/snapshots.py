@@ -29,12 +29,13 @@ def take(project: Project, run_id: str, *, seed: int, versions: Sequence[DataVer
     Raises:
         UserError: If the project is in no git repository, or in one without commits.
     """
-    code = vcs.snapshot(project.root, run_id, max_bytes=project.settings.snapshot_max_bytes)
+    packages, host = environment.capture(project.root), environment.host()
     return Snapshot(
-        code=code,
+        # Last, since it leaves something behind: a ref.
+        code=vcs.snapshot(project.root, run_id, max_bytes=project.settings.snapshot_max_bytes),
         data=tuple(versions),
-        environment=environment.capture(project.root),
-        host=environment.host(),
+        environment=packages,
+        host=host,
         seed=seed,
         command=environment.command(),
         taken_at=_clock.now(),

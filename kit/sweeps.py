@@ -112,7 +112,7 @@ class _Work:
         for index, handle in list(self._running.items()):
             if handle.wait(_POLL / len(self._running)):
                 del self._running[index]
-                ended[index] = self._project.store.get(handle.run_id)
+                ended[index] = runs.ended(self._project, handle.run_id)
                 self.records.append(ended[index])
                 self._on_end(ended[index])
         return ended

@@ -63,12 +63,12 @@ def _run(project: Project, request: runs.Request, *, as_json: bool) -> int:
     if (result := runs.rejected(project, spec.run_id)) is not None:
         runs.discard(project, spec.run_id)
         raise UserError(result.reason or "the run was rejected", where=result.where, fix=result.fix)
-    record = runs.find(project, spec.run_id)
+    record = runs.ended(project, spec.run_id)
     if as_json:
         print_json(record_json(record))
     else:
         _show_result(record, spec)
-    return ExitCode.OK if record.exit_code is None else record.exit_code
+    return ExitCode.RUN if record.exit_code is None else record.exit_code
 
 
 def _show_result(record: RunRecord, spec: RunSpec) -> None:
