@@ -136,9 +136,10 @@ def check_dvc(root: Path) -> Effect:
         how = [] if at_top else ["--no-scm"] if in_git.status != 0 else ["--subdir"]
         done = _run([*dvc, "init", "--quiet", *how], root)
         detail = "initialised"
+    elif in_git.status != 0:
+        return Effect("dvc", "skipped", "DVC's files are there, for when the project is in a repository")
     else:
-        # Without git, DVC refuses everything but its configuration.
-        done = _run([*dvc, "status"] if in_git.status == 0 else [*dvc, "config", "--project", "--list"], root)
+        done = _run([*dvc, "status"], root)
         detail = "configuration and pipeline are valid"
     if done.status != 0:
         return _failed("dvc", done, "Run `dvc status` in the project and mend what it names.")

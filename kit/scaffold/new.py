@@ -22,7 +22,7 @@ from kit.scaffold.render import Rendered, render_project, write_cruft
 from kit.scaffold.source import kit_source, template_origin
 from kit.scaffold.template import Question, Template, default_answer, load_template, project_folder, template_root
 
-__all__ = ["Ask", "NewProject", "Request", "new_project"]
+__all__ = ["Ask", "NewProject", "Request", "new_project", "unfinished"]
 
 Ask = Callable[[Question, Answer], Answer]
 """Asks a person one question, given the default."""
@@ -144,7 +144,7 @@ def _author(folder: Path, question: Question) -> str | None:
 
 def _create(template: Template, answers: Mapping[str, Answer], root: Path) -> tuple[list[str], Effect]:
     """Render the project and move it to `root`. Nothing is at `root` unless all of it is."""
-    with _unfinished(root), workspace(root.parent) as hidden:
+    with unfinished(root), workspace(root.parent) as hidden:
         rendered = render_project(template, answers, hidden)
         note = _note_origin(rendered, template)
         added = sorted(str(path.relative_to(rendered.folder)) for path in rendered.folder.rglob("*") if path.is_file())
@@ -154,7 +154,7 @@ def _create(template: Template, answers: Mapping[str, Answer], root: Path) -> tu
 
 def _merge(template: Template, answers: Mapping[str, Answer], root: Path) -> tuple[list[str], Effect]:
     """Render the project and add to `root` what it lacks, unless anything differs."""
-    with _unfinished(root), workspace(root) as hidden:
+    with unfinished(root), workspace(root) as hidden:
         rendered = render_project(template, answers, hidden)
         note = _note_origin(rendered, template)
         found = conflicts(rendered.folder, root)
@@ -168,7 +168,15 @@ def _merge(template: Template, answers: Mapping[str, Answer], root: Path) -> tup
 
 
 @contextlib.contextmanager
-def _unfinished(root: Path) -> Iterator[None]:
+def unfinished(root: Path) -> Iterator[None]:
+    """Say, on Ctrl-C in here, that there is no project.
+
+    Args:
+        root: Where it would have been.
+
+    Raises:
+        Cancelled: On Ctrl-C.
+    """
     try:
         yield
     except KeyboardInterrupt:

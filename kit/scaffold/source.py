@@ -14,7 +14,7 @@ from kit._git import run
 from kit.errors import KitError
 from kit.scaffold.template import template_root
 
-__all__ = ["DISTRIBUTION", "Origin", "Source", "kit_source", "parse_source", "template_origin"]
+__all__ = ["DISTRIBUTION", "Origin", "Source", "kit_source", "parse_source", "published_origin", "template_origin"]
 
 DISTRIBUTION = "mlekit"
 _TAG = re.compile(r"v?\d+(\.\d+)+\S*")
@@ -92,10 +92,10 @@ def template_origin(source: Source) -> Origin | None:
         about = metadata.metadata(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return None
-    return _published(about.get_all("Project-URL") or [], about["Version"])
+    return published_origin(about.get_all("Project-URL") or [], about["Version"])
 
 
-def _published(project_urls: list[str], version: str) -> Origin | None:
+def published_origin(project_urls: list[str], version: str) -> Origin | None:
     """The repository that the package's metadata names, at its version's tag."""
     for entry in project_urls:
         label, _, url = entry.partition(",")
