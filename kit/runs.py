@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _ID_BYTES = 5
+_LAST = re.compile(r"last(?:~(\d{1,6}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +169,19 @@ def discard(project: Project, run_id: str) -> None:
 
 
 def find(project: Project, name: str) -> RunRecord:
-    """The run that `name` means: an id, a beginning that only one id has, or `last`.
+    """The run that `name` means: an id, a beginning that only one id has, `last`, or `last~2` for two before it.
 
     Raises:
         UserError: If it means none, or several.
     """
     recovery.recover(project)
-    if name == "last":
-        newest = project.store.runs(RunQuery(limit=1))
-        if not newest:
-            raise UserError("there are no runs yet", fix="Start one with `kit run`.")
-        return newest[0]
+    if (match := _LAST.fullmatch(name)) is not None:
+        back = int(match[1] or 0)
+        newest = project.store.runs(RunQuery(limit=back + 1))
+        if len(newest) <= back:
+            missing = "there are no runs yet" if not newest else f"there are only {len(newest)} runs"
+            raise UserError(missing, fix="Start one with `kit run`.")
+        return newest[back]
     ids = project.store.ids(name, limit=4) if name else []
     if len(ids) > 1 and name not in ids:
         raise UserError(f"{name!r} could be any of {', '.join(ids[:3])}", fix="Use more of the id.")

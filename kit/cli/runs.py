@@ -33,7 +33,7 @@ from kit.stores.base import Comparison, Operator, RunQuery
 
 __all__ = ["cancel", "diff", "listing", "logs", "register", "show"]
 
-_RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or `last`.")]
+_RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, `last` or `last~1`.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _WHERE = re.compile(r"\s*([\w./: -]+?)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*")
 _SHOWN_METRICS = 4
@@ -173,8 +173,8 @@ def logs(
 
 
 def diff(
-    old: Annotated[str, typer.Argument(metavar="RUN")],
-    new: Annotated[str, typer.Argument(metavar="RUN")],
+    old: _RunName,
+    new: _RunName,
     *,
     as_json: _AsJson = False,
 ) -> None:
