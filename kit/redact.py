@@ -31,7 +31,7 @@ _MODEL_TOKENS = re.compile(
 )
 # Says something about the secret, as in `password_length`, `secret_name` or `token_type`.
 _ABOUT = re.compile(
-    r"_(?:length|len|size|count|num|limit|dim|type|types|kind|name|names|file|path|dir|policy|required|enabled|expiry|ttl|"
+    r"(?<!webhook)_(?:length|len|size|count|num|limit|dim|type|types|kind|name|names|file|path|dir|policy|required|enabled|expiry|ttl|"
     r"timeout|env|ids?|index|version|scope|scopes|regex|pattern|url|uri|field|column|columns|arn|manager)$"
 )
 _HARMLESS = re.compile(r"(?i)none|null|true|false|\*\*\*|\?\?\?|<[^>]*>|\[?redacted\]?|\$\{[^}]*\}|\$\w+|%\(\w+\)s|")
