@@ -35,6 +35,7 @@ __all__ = [
     "logs",
     "plan",
     "rejected",
+    "short",
     "start",
 ]
 
@@ -186,6 +187,12 @@ def find(project: Project, name: str) -> RunRecord:
     if len(ids) > 1 and name not in ids:
         raise UserError(f"{name!r} could be any of {', '.join(ids[:3])}", fix="Use more of the id.")
     return project.store.get(name if name in ids or not ids else ids[0])
+
+
+def short(project: Project, run_id: str) -> str:
+    """The shortest beginning, of four characters at least, that names this run and no other."""
+    lengths = range(4, len(run_id))
+    return next((run_id[:n] for n in lengths if len(project.store.ids(run_id[:n], limit=2)) == 1), run_id)
 
 
 def listing(project: Project, query: RunQuery) -> list[RunRecord]:

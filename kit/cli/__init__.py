@@ -14,12 +14,16 @@ def main(arguments: list[str] | None = None) -> int:
 
     A user's mistake is one line, never a traceback; only a fault of kit itself shows one.
     """
-    import click
+    import typer
 
     from kit.cli.app import app
     from kit.cli.render import print_error
     from kit.errors import ExitCode, KitError, from_os_error
 
+    # The base of typer's usage errors: click's own, or that of the click that newer typers carry inside.
+    usage_error: type[typer.BadParameter] = next(
+        base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+    )
     # Whoever reads our output may leave early: `kit runs | head`.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
@@ -27,15 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     except KitError as error:
         print_error(error)
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("cancelled", file=sys.stderr)  # noqa: T201
         return ExitCode.CANCELLED
     except OSError as error:
         print_error(from_os_error(error))
         return ExitCode.HOST
+    except usage_error as error:
+        error.show()
+        return ExitCode.USER
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()

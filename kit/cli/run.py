@@ -67,11 +67,11 @@ def _run(project: Project, request: runs.Request, *, as_json: bool) -> int:
     if as_json:
         print_json(record_json(record))
     else:
-        _show_result(record, spec)
+        _show_result(record, spec, name=runs.short(project, record.run_id))
     return ExitCode.RUN if record.exit_code is None else record.exit_code
 
 
-def _show_result(record: RunRecord, spec: RunSpec) -> None:
+def _show_result(record: RunRecord, spec: RunSpec, *, name: str) -> None:
     out = console()
     out.print()
     style = STYLES[record.status]
@@ -85,7 +85,6 @@ def _show_result(record: RunRecord, spec: RunSpec) -> None:
     out.print()
     key_values(_made_from(spec))
     out.print()
-    name = record.run_id[:4]
     following = f"kit logs {name}" if record.status is not RunStatus.SUCCEEDED else "kit runs"
     out.print(f"next: [bold]kit show {name}[/]  or  [bold]{following}[/]")
 

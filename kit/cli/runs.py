@@ -238,7 +238,7 @@ def cancel(name: _RunName) -> None:
     project = open_project(Path.cwd())
     record = runs.find(project, name)
     runs.cancel(project, record.run_id)
-    console().print(f"asked run {record.run_id} to stop; see `kit show {record.run_id[:4]}`")
+    console().print(f"asked run {record.run_id} to stop; see `kit show {runs.short(project, record.run_id)}`")
 
 
 def _comparison(text: str) -> Comparison:
