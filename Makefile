@@ -64,7 +64,7 @@ demo: $(SYNCED) ## Start a project from the template in ./demo and run its exper
 	  '  README.md                    what is where in the project'
 
 torch: $(SYNCED)
-	@python -c 'import torch' 2>/dev/null \
+	@python -c 'import importlib.util as i, sys; sys.exit(i.find_spec("torch") is None)' \
 	  || $(UV) pip install --quiet --python .venv torch==$(TORCH_VERSION) $(TORCH_FROM) \
 	  || echo 'PyTorch $(TORCH_VERSION) could not be installed: the tests that need it will be skipped.'
 
