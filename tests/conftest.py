@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from textwrap import dedent
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# Downloads are the one thing of the developer's that tests share: read before HOME is another.
+_UV_CACHE = Path(os.environ.get("UV_CACHE_DIR") or Path.home() / ".cache" / "uv")
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +32,21 @@ def _isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
     monkeypatch.setenv("DO_NOT_TRACK", "true")
     for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "MLFLOW_RUN", "KIT_"))]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def uv_cache() -> Path:
+    """Where uv keeps what it downloaded, for tests that make environments."""
+    return _UV_CACHE
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def git(folder: Path, *arguments: str) -> str:
