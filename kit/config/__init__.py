@@ -1,0 +1,36 @@
+"""Configuration: Hydra composes it, a dataclass checks it, MLflow gets it flat.
+
+The only part of kit that imports Hydra and OmegaConf, and only inside functions: importing this package is cheap.
+
+compose   the configuration of one run, with the file that each value comes from
+sweep     the runs of one command, through the sweeper that the configuration chooses
+typed     the configuration as the task's dataclass
+tasks     the task that the configuration names: its import and its signature
+flatten   the configuration as MLflow parameters
+"""
+
+from __future__ import annotations
+
+from kit.config._compose import Composed, compose
+from kit.config._flatten import flatten, to_yaml
+from kit.config._origins import COMMAND_LINE
+from kit.config._sweep import Launch, TrialResult, sweep
+from kit.config._tasks import TaskParameters, load_task, task_config, task_parameters
+from kit.config._typed import RESERVED, typed
+
+__all__ = [
+    "COMMAND_LINE",
+    "RESERVED",
+    "Composed",
+    "Launch",
+    "TaskParameters",
+    "TrialResult",
+    "compose",
+    "flatten",
+    "load_task",
+    "sweep",
+    "task_config",
+    "task_parameters",
+    "to_yaml",
+    "typed",
+]

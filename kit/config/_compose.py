@@ -1,0 +1,161 @@
+"""One run's configuration, composed by Hydra and resolved to plain containers."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.config._origins import Origins, collect, leaves, share_repository
+from kit.config._overrides import parse_overrides, refuse_sweeps
+from kit.config._problems import explained, missing_values, unresolved
+from kit.config._session import UNNAMED, Source, load, session
+from kit.errors import UserError
+
+__all__ = ["Composed", "compose"]
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Hydra's state is the process's; a sweep may compose its trials in several threads."""
+
+_TASK = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A composed configuration.
+
+    Attributes:
+        config: Resolved plain containers with texts as keys, without Hydra's own node.
+        origins: Dotted key of every leaf (a list is one leaf) to the file that set it, relative to the project root,
+            or "command line".
+        experiment: The choice of the group `experiment`, else the primary config's name.
+        task: The task as `package.module.function`.
+        overrides: As given.
+        choices: The chosen option of each group.
+    """
+
+    config: dict[str, Any]
+    origins: dict[str, str]
+    experiment: str
+    task: str
+    overrides: tuple[str, ...]
+    choices: dict[str, str]
+
+
+def compose(
+    root: Path,
+    config_dir: str,
+    config_name: str,
+    overrides: Sequence[str],
+    *,
+    run_dir: Path | None = None,
+    job_num: int | None = None,
+) -> Composed:
+    """Compose the configuration of one run. Writes nothing, sets up no logging, leaves no state in Hydra.
+
+    Args:
+        root: The project's folder.
+        config_dir: The folder of the configs, relative to the root.
+        config_name: The primary config.
+        overrides: Hydra's overrides, as on the command line.
+        run_dir: What `${hydra:runtime.output_dir}` stands for; without it, a path with `<run_id>` in it.
+        job_num: The trial's number in a sweep, `${hydra:job.num}`; a single run has none.
+
+    Raises:
+        UserError: If anything about the overrides or the configs is wrong.
+        HostError: If a config cannot be read.
+    """
+    source = Source(root, config_dir, config_name)
+    source.check()
+    given = [str(text) for text in overrides]
+    with _ONE_AT_A_TIME, session(source) as hydra, explained(source, given):
+        refuse_sweeps(parse_overrides(hydra.config_loader, given))
+        share_repository(hydra.config_loader)
+        cfg = load(hydra, source, given)
+        origins = collect(hydra.config_loader, source, given)
+        choices = _choices(cfg)
+        experiment = choices.get("experiment", config_name)
+        _tell_hydra(cfg, root, run_dir or root / ".kit" / "runs" / "<run_id>", experiment, job_num)
+        config = _resolve(cfg, origins)
+    return Composed(
+        config=config,
+        origins={key: origins.of(key) or source.primary for key, _ in leaves(config)},
+        experiment=experiment,
+        task=_task(config, choices, source, origins),
+        overrides=tuple(given),
+        choices=choices,
+    )
+
+
+def _choices(cfg: Any) -> dict[str, str]:  # noqa: ANN401 Hydra has no types
+    found = cfg.hydra.runtime.choices.items()
+    return {str(group): value for group, value in found if isinstance(value, str) and not group.startswith("hydra/")}
+
+
+def _tell_hydra(cfg: Any, root: Path, run_dir: Path, experiment: str, job_num: int | None) -> None:  # noqa: ANN401
+    """Fill in what Hydra would know if it ran the task itself, for `${hydra:...}`."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import open_dict, read_write
+
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
+        cfg.hydra.runtime.cwd = str(root)
+        cfg.hydra.runtime.output_dir = cfg.hydra.run.dir = str(run_dir)
+        if cfg.hydra.job.name == UNNAMED:
+            cfg.hydra.job.name = experiment
+        if job_num is not None:
+            cfg.hydra.job.num = job_num
+            cfg.hydra.job.id = str(job_num)
+    HydraConfig.instance().set_config(cfg)
+
+
+def _resolve(cfg: Any, origins: Origins) -> dict[str, Any]:  # noqa: ANN401 Hydra has no types
+    from omegaconf import OmegaConf, SCMode
+    from omegaconf.errors import OmegaConfBaseException
+
+    own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    raw = OmegaConf.to_container(own, resolve=False)
+    known = [key for key, _ in leaves(raw)]
+    try:
+        if missing := sorted(OmegaConf.missing_keys(own)):
+            raise missing_values(missing, origins)
+        resolved = OmegaConf.to_container(
+            own, resolve=True, enum_to_str=True, structured_config_mode=SCMode.DICT, throw_on_missing=True
+        )
+    except OmegaConfBaseException as error:
+        raise unresolved(error, origins, known) from error
+    plain: dict[str, Any] = _plain(resolved)
+    return plain
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 a configuration may hold anything
+    """Texts as keys and paths as texts: what stays the same when it travels as JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(child) for child in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _task(config: Mapping[str, Any], choices: Mapping[str, str], source: Source, origins: Origins) -> str:
+    """Raises:
+    UserError: If the configuration names no task, or not as `package.module.function`.
+    """
+    chosen = choices.get("experiment")
+    home = source.file(f"experiment/{chosen or '<name>'}")
+    task = config.get("task")
+    if task is None:
+        misplaced = config.get("experiment")
+        fix = f"Add `task: package.module.function` to {home}."
+        if chosen and isinstance(misplaced, Mapping) and "task" in misplaced:
+            fix = f"Make `# @package _global_` the first line of {home}: its keys now lie under `experiment`."
+        raise UserError("the configuration names no task", where=home if chosen else source.primary, fix=fix)
+    if not isinstance(task, str) or not _TASK.fullmatch(task):
+        raise UserError(
+            f"task: {task!r} does not name a function",
+            where=origins.of("task"),
+            fix="Write it as `task: package.module.function`.",
+        )
+    return task
