@@ -52,14 +52,13 @@ demo: $(SYNCED) ## Start a project from the template in ./demo and run its exper
 	  printf '%s\n' "$$template" > $$marker; \
 	fi; \
 	cd demo; \
-	dvc repro; \
 	kit run
 	@printf '%s\n' '' \
 	  'The project is in ./demo. Look at it:' \
 	  '  . .venv/bin/activate && cd demo' \
 	  '  kit runs                     all runs, with their metrics' \
 	  '  kit show last                one run: code, data, configuration, environment' \
-	  '  kit run model.learning_rate=0.05 && kit diff last~1 last' \
+	  '  kit run experiment=fast      another experiment; then: kit diff last RUN' \
 	  '  mlflow ui                    the same runs, with plots, in the browser' \
 	  '  README.md                    what is where in the project'
 

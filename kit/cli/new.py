@@ -163,12 +163,9 @@ def _next_steps(made: NewProject) -> list[str]:
     here = Path.cwd()
     folder = made.root.relative_to(here) if made.root.is_relative_to(here) else made.root
     steps = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
-    done = {effect.name for effect in made.effects if effect.status == "ok"}
-    if "install" not in done:
+    if not (made.root / ".venv").is_dir():
         steps.append("uv sync")
-    if (made.root / "dvc.yaml").is_file():
-        steps.append("uv run dvc repro")
-    return [*steps, "uv run kit run"]
+    return [*steps, "source .venv/bin/activate", "kit run"]
 
 
 def _as_json(made: NewProject) -> dict[str, Any]:

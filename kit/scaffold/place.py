@@ -53,10 +53,9 @@ def move_into_place(folder: Path, target: Path) -> None:
     """Rename the finished project to where it belongs: it is there whole, or not at all.
 
     Raises:
-        UserError: If something has come to be at `target` in the meantime.
+        UserError: If something is at `target`, other than an empty folder.
         OSError: If it cannot be moved for another reason.
     """
-    refuse_existing(target)
     try:
         folder.rename(target)
     except OSError as error:

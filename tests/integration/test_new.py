@@ -57,7 +57,7 @@ def test_it_reports_each_step_and_what_to_do_next(tmp_path: Path) -> None:
         ["ok", "commit"],
     ]
     assert "  cd late-flights" in lines
-    assert lines[-1] == "  uv run kit run"
+    assert lines[-1] == "  kit run"
     project = tmp_path / "late-flights"
     assert git(project, "status", "--porcelain") == ""
     assert git(project, "log", "--format=%s") == "Start from the kit template"
