@@ -6,10 +6,11 @@ a process, a socket or a cluster as text.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -261,7 +262,9 @@ def masked(spec: RunSpec) -> RunSpec:
 
 
 def to_json(value: object) -> bytes:
-    """Encode any of these records (NaN and infinities become null, which JSON has no word for)."""
+    """Encode any of these records."""
+    if isinstance(value, RunSpec):
+        value = replace(value, config=_pack(value.config))
     return msgspec.json.encode(value)
 
 
@@ -271,4 +274,27 @@ def from_json(text: bytes | str, kind: type[T]) -> T:
     Raises:
         msgspec.ValidationError: If the text is not a `kind`.
     """
-    return msgspec.json.decode(text, type=kind)
+    value = msgspec.json.decode(text, type=kind)
+    if isinstance(value, RunSpec):
+        value = cast("T", replace(value, config=_unpack(value.config)))
+    return value
+
+
+_FLOAT = "$float"
+"""JSON has no word for NaN and the infinities, and a config may hold them."""
+
+
+def _pack(value: Any) -> Any:  # noqa: ANN401 - a config may hold anything
+    if isinstance(value, dict):
+        return {key: _pack(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_pack(child) for child in value]
+    return {_FLOAT: repr(value)} if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _unpack(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        if value.keys() == {_FLOAT}:
+            return float(value[_FLOAT])
+        return {key: _unpack(child) for key, child in value.items()}
+    return [_unpack(child) for child in value] if isinstance(value, list) else value
