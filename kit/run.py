@@ -15,7 +15,7 @@ from kit.config import flatten
 from kit.errors import UserError
 from kit.models import MetricPoint
 from kit.paths import RunPaths
-from kit.redact import mask
+from kit.redact import mask_config
 from kit.trackers.base import Artifact, Metrics, Params
 from kit.trackers.spool import Progress, Spool
 
@@ -67,15 +67,13 @@ class Run:
             TypeError, ValueError: If a value is no number.
         """
         now = time.time()
-        points = []
+        values = {name: _number(value) for name, value in metrics.items()}
         with self._lock:
-            for name, value in metrics.items():
-                key = self._key(name)
-                at = self._steps.get(key, -1) + 1 if step is None else int(step)
-                self._steps[key] = at
-                points.append(MetricPoint(key, float(value), at, now))
-            self._spool.append(Metrics(tuple(points)))
-        self.metrics.update((point.key, point.value) for point in points)
+            keys = {self._key(name): value for name, value in values.items()}
+            steps = {key: self._steps.get(key, -1) + 1 if step is None else int(step) for key in keys}
+            self._spool.append(Metrics(tuple(MetricPoint(key, keys[key], steps[key], now) for key in keys)))
+            self._steps |= steps
+            self.metrics |= keys
 
     def _key(self, name: str) -> str:
         """The name as trackers take it: the same rule as for parameters."""
@@ -89,12 +87,13 @@ class Run:
         Raises:
             ValueError: If one was recorded with another value before: a run has one value of each.
         """
-        flat = {key: mask(value) for key, value in flatten(values).items()}
+        flat = flatten(mask_config(values))
         with self._lock:
             for key, value in flat.items():
-                if self._params.setdefault(key, value) != value:
+                if self._params.get(key, value) != value:
                     raise ValueError(f"parameter {key!r} is {self._params[key]!r} already and cannot become {value!r}")
-        self._spool.append(Params(flat))
+            self._params |= flat
+            self._spool.append(Params(flat))
 
     def artifact(self, path: str | Path, name: str | None = None) -> Path:
         """Keep a file or folder with the run.
@@ -162,10 +161,12 @@ class Run:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         yield folder
+        replaced = final.with_suffix(".replaced")
         if final.exists():
-            final.rename(final.with_suffix(".replaced"))
+            shutil.rmtree(replaced, ignore_errors=True)  # an interrupted replacement may have left one
+            final.rename(replaced)
         folder.rename(final)
-        shutil.rmtree(final.with_suffix(".replaced"), ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
         for old in self._checkpoints()[:-keep]:
             shutil.rmtree(old)
 
@@ -187,3 +188,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run(id={self.id!r}, name={self.name!r})"
+
+
+def _number(value: SupportsFloat) -> float:
+    # A tensor that has a gradient warns when `float` takes it, and not when asked itself.
+    item = getattr(value, "item", None)
+    return float(value if item is None else item())
