@@ -1,0 +1,75 @@
+"""Records cross processes as JSON, and are masked before anyone keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.models import Limits, Origin, RunSpec, from_json, masked, to_json
+from tests.factories import INSTANT, record, spec
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(config=st.dictionaries(texts, values, max_size=5), overrides=st.lists(texts, max_size=4), note=st.none() | texts)
+def test_a_spec_comes_back_from_json_as_it_was(
+    config: dict[str, object], overrides: list[str], note: str | None
+) -> None:
+    made = spec(
+        config=config,
+        overrides=tuple(overrides),
+        note=note,
+        origin=Origin("sweep", "sweep-1", 3),
+        limits=Limits(timeout=1.5, grace=0.1, log_bytes=7),
+        tags={"team": "ü"},
+    )
+    assert from_json(to_json(made), RunSpec) == made
+
+
+def test_what_is_not_a_spec_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        from_json(b'{"run_id": 5}', RunSpec)
+
+
+def test_a_record_begins_with_what_the_spec_says() -> None:
+    made = spec(tags={"a": "b"}, note="why", origin=Origin("sweep", "s1", 2))
+    begun = type(record()).queued(made, at=INSTANT, params={"depth": "3"})
+    assert (begun.status, begun.created_at, begun.tracked) == ("queued", INSTANT, False)
+    assert (begun.tags, begun.note, begun.origin) == (made.tags, "why", made.origin)
+    assert (begun.commit, begun.dirty, begun.seed) == ("c" * 40, False, 7)
+    assert (begun.started_at, begun.ended_at, begun.exit_code) == (None, None, None)
+
+
+def test_a_run_lasts_from_its_start_to_its_end() -> None:
+    waiting = record()
+    assert waiting.duration(INSTANT) is None
+    running = replace(waiting, started_at=INSTANT)
+    assert running.duration(INSTANT + timedelta(seconds=5)) == 5
+    ended = replace(running, ended_at=INSTANT + timedelta(seconds=2))
+    assert ended.duration(INSTANT + timedelta(days=1)) == 2
+
+
+def test_a_stored_spec_has_no_secrets() -> None:
+    secret = "hunter2-hunter2"
+    made = spec(
+        config={"db": {"password": secret, "url": f"postgresql://me:{secret}@host/db"}, "depth": 3},
+        overrides=(f"db.password={secret}", "depth=3"),
+        tracking_uri=f"https://me:{secret}@mlflow.example",
+        note=f"used password={secret}",
+        tags={"url": f"https://me:{secret}@host"},
+    )
+    public = masked(made)
+    assert secret not in to_json(public).decode()
+    assert public.config["depth"] == 3
+    assert public.overrides[1] == "depth=3"
+    assert masked(public) == public
