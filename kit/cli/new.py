@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -94,9 +94,9 @@ def new(  # noqa: PLR0913 - typer wants one parameter for each option
         skip=frozenset(step for step, unwanted in skips.items() if unwanted),
     )
     asks = sys.stdin.isatty() and not no_input and not json_
-    made = new_project(
-        request, ask=_asker(console()) if asks else None, observer=Observer() if json_ else _Progress(console())
-    )
+    with contextlib.ExitStack() as stack:
+        observer = Observer() if json_ else stack.enter_context(_Progress(console()))
+        made = new_project(request, ask=_asker(console()) if asks else None, observer=observer)
     if json_:
         print_json(_as_json(made))
     else:
@@ -109,6 +109,12 @@ class _Progress(Observer):
     def __init__(self, out: Console) -> None:
         self._out = out
         self._status = out.status("")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()  # also after Ctrl-C, which would leave the cursor hidden
 
     def begin(self, name: str) -> None:
         if self._out.is_terminal:

@@ -105,6 +105,8 @@ def new_project(request: Request, *, ask: Ask | None = None, observer: Observer 
 
 def _answers(template: Template, request: Request, ask: Ask | None) -> dict[str, Answer]:
     """Options win over the file, the file over what a person answers, and that over the defaults."""
+    if request.into is not None and request.output_dir != Path():
+        raise UserError("`--into` and `--output-dir` cannot both say where", fix="Leave one of them out.")
     unknown = request.skip - set(ALL)
     if unknown:
         raise UserError(f"there is no step {min(unknown)!r}", fix=check.nearest(min(unknown), ALL))

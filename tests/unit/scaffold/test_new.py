@@ -25,7 +25,7 @@ def make(tmp_path: Path) -> Callable[..., NewProject]:
     output.mkdir()
 
     def start(name: str | None = "demo", **more: object) -> NewProject:
-        settings: dict[str, object] = {"output_dir": output, "skip": FILES_ONLY} | more
+        settings = ({} if "into" in more else {"output_dir": output}) | {"skip": FILES_ONLY} | more
         return new_project(Request(name=name, **settings))  # type: ignore[arg-type]
 
     return start
@@ -94,6 +94,7 @@ def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:
         (Request(name="x1", answers_file=Path("nothing.toml")), "no such file of answers"),
         (Request(name="x1", output_dir=Path("nowhere")), "no such folder"),
         (Request(name="x1", into=Path("nowhere")), "no such folder"),
+        (Request(name="x1", into=Path("taken"), output_dir=Path("taken")), "cannot both say where"),
         (Request(name="taken"), "something of that name already"),
     ],
 )
