@@ -1,10 +1,21 @@
-"""The life of a run, as a table. A transition that is not in it cannot be written."""
+"""The lives of a run and of a fire, as tables. A transition that is not in them cannot be written."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["TERMINAL", "TRANSITIONS", "IllegalTransition", "RunStatus", "check_transition"]
+__all__ = [
+    "FIRE_BEGINNINGS",
+    "FIRE_TERMINAL",
+    "FIRE_TRANSITIONS",
+    "TERMINAL",
+    "TRANSITIONS",
+    "FireStatus",
+    "IllegalTransition",
+    "RunStatus",
+    "check_fire_transition",
+    "check_transition",
+]
 
 
 class RunStatus(StrEnum):
@@ -24,11 +35,36 @@ class RunStatus(StrEnum):
         return self in TERMINAL
 
 
-class IllegalTransition(ValueError):
-    """A run cannot go from one status to the other."""
+class FireStatus(StrEnum):
+    """Where a fire, one instant at which a schedule was due, is in its life."""
 
-    def __init__(self, old: RunStatus, new: RunStatus) -> None:
-        super().__init__(f"a run that is {old} cannot become {new}")
+    PENDING = "pending"
+    """Due; waits for an earlier fire of its schedule, or for a slot."""
+    RUNNING = "running"
+    """One of its attempts is under way."""
+    RETRYING = "retrying"
+    """An attempt failed; the next is due later."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """Its attempts are used up, or another one would not help."""
+    SKIPPED = "skipped"
+    """Its schedule's policy was not to run it."""
+    MISSED = "missed"
+    """Nobody was there to run it in time."""
+    CANCELLED = "cancelled"
+    """On request, or replaced by a later fire."""
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in FIRE_TERMINAL
+
+
+class IllegalTransition(ValueError):
+    """A run or a fire cannot go from one status to the other."""
+
+    def __init__(self, old: RunStatus | FireStatus, new: RunStatus | FireStatus) -> None:
+        what = "run" if isinstance(old, RunStatus) else "fire"
+        super().__init__(f"a {what} that is {old} cannot become {new}")
 
 
 _ENDS = {RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED, RunStatus.LOST}
@@ -52,4 +88,35 @@ def check_transition(old: RunStatus, new: RunStatus) -> None:
     IllegalTransition: If the table has no way from `old` to `new`.
     """
     if new not in TRANSITIONS[old]:
+        raise IllegalTransition(old, new)
+
+
+_FIRE_ENDS = {FireStatus.SUCCEEDED, FireStatus.FAILED, FireStatus.CANCELLED}
+
+FIRE_BEGINNINGS: frozenset[FireStatus] = frozenset({FireStatus.PENDING, FireStatus.SKIPPED, FireStatus.MISSED})
+"""What a fire is when it is first written; one that is claimed with its first run goes on to RUNNING at once."""
+
+FIRE_TRANSITIONS: dict[FireStatus, frozenset[FireStatus]] = {
+    FireStatus.PENDING: frozenset(
+        {FireStatus.RUNNING, FireStatus.FAILED, FireStatus.SKIPPED, FireStatus.MISSED, FireStatus.CANCELLED}
+    ),
+    FireStatus.RUNNING: frozenset({FireStatus.RETRYING, *_FIRE_ENDS}),
+    FireStatus.RETRYING: frozenset({FireStatus.RUNNING, FireStatus.FAILED, FireStatus.CANCELLED}),
+    FireStatus.SUCCEEDED: frozenset(),
+    FireStatus.FAILED: frozenset(),
+    # Never ran, so it still can if somebody asks: `kit schedule backfill`, `kit run --schedule NAME --at INSTANT`.
+    FireStatus.SKIPPED: frozenset({FireStatus.PENDING}),
+    FireStatus.MISSED: frozenset({FireStatus.PENDING}),
+    FireStatus.CANCELLED: frozenset(),
+}
+
+FIRE_TERMINAL: frozenset[FireStatus] = frozenset({*_FIRE_ENDS, FireStatus.SKIPPED, FireStatus.MISSED})
+"""Nothing more happens to it by itself."""
+
+
+def check_fire_transition(old: FireStatus, new: FireStatus) -> None:
+    """Raises:
+    IllegalTransition: If the table has no way from `old` to `new`.
+    """
+    if new not in FIRE_TRANSITIONS[old]:
         raise IllegalTransition(old, new)
