@@ -40,6 +40,8 @@ __all__ = ["execute", "settle"]
 def execute(paths: RunPaths) -> int:
     """Run the task of the spec in this run's folder; leaves `result.json` and gives the exit code."""
     die_with_parent()
+    if os.environ.get("KIT_SUPERVISOR", str(os.getppid())) != str(os.getppid()):
+        return ExitCode.CANCELLED  # it died before the kernel was told: nobody would see this run end
     spec = _take_spec(paths)
     project = open_project(Path(spec.project_root))
     try:

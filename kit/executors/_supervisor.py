@@ -79,6 +79,7 @@ class Supervisor:
         control, childs = socket.socketpair()
         environment = os.environ | {
             "KIT_CONTROL_FD": str(childs.fileno()),
+            "KIT_SUPERVISOR": str(os.getpid()),
             "PYTHONHASHSEED": str(self._spec.snapshot.seed % 2**32),
             "PYTHONUNBUFFERED": "1",
         }
