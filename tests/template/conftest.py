@@ -15,15 +15,21 @@ from tests.template.rendering import Answers, Renderer
 
 
 @pytest.fixture(scope="session")
-def render(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this session share."""
     base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "template"
-    shared.mkdir(exist_ok=True)
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "template"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def render(shared: Path) -> Renderer:
     return Renderer(shared)
 
 
 @pytest.fixture
-def run() -> Callable[..., str]:
+def run(shared: Path) -> Callable[..., str]:
     """Run a program of this environment; the test fails with its output when the program does."""
 
     def run(folder: Path, *argv: str | Path, fails: bool = False) -> str:
@@ -32,6 +38,9 @@ def run() -> Callable[..., str]:
             "PWD": str(folder),
             "PYTHONPATH": str(folder / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",
+            # Threads of two workers on two cores only wait for each other; fonts are looked for once, not in each HOME.
+            "OMP_NUM_THREADS": "1",
+            "MPLCONFIGDIR": str(shared / "matplotlib"),
         }
         done = subprocess.run(
             list(map(str, argv)), cwd=folder, env=environment, capture_output=True, text=True, check=False
