@@ -58,7 +58,7 @@ def dvc(root: Path, *arguments: str, show: bool = False) -> Result:
     with subprocess.Popen(
         command,
         cwd=root,
-        env=_environment(show=show),
+        env=_environment(root, show=show),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -73,9 +73,13 @@ def dvc(root: Path, *arguments: str, show: bool = False) -> Result:
     return Result(process.returncode == 0, output)
 
 
-def _environment(*, show: bool) -> dict[str, str]:
+def _environment(root: Path, *, show: bool) -> dict[str, str]:
+    """A stage finds the interpreter and the project's own code as a run does, installed and activated or not."""
     kept = {name: value for name, value in os.environ.items() if name not in _git.LOCAL_VARIABLES}
     kept["DVC_NO_ANALYTICS"] = "true"
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    own = [str(folder) for folder in (root / "src", root) if folder.is_dir()]
+    kept["PYTHONPATH"] = os.pathsep.join([*own, *filter(None, [kept.get("PYTHONPATH")])])
     if show and sys.stderr.isatty():
         kept["DVC_IGNORE_ISATTY"] = "true"  # progress bars, although a pipe is in between
         kept.setdefault("COLUMNS", str(os.get_terminal_size(sys.stderr.fileno()).columns))

@@ -561,6 +561,33 @@ def test_stage_that_fails_says_why_and_is_tried_again(project: Path) -> None:
         assert "\n" not in text
 
 
+def test_stage_finds_the_projects_own_code_and_interpreter(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither installed nor activated: as the task of a run does."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    write(
+        project,
+        {
+            "src/own_code/__init__.py": "",
+            "src/own_code/make.py": """
+                import sys
+                from pathlib import Path
+
+                import kit
+
+                Path("own.txt").write_text(sys.prefix)
+                """,
+            "dvc.yaml": """
+                stages:
+                  own:
+                    cmd: python -m own_code.make
+                    outs: [own.txt]
+                """,
+        },
+    )
+    data.reproduce(project, ["own"], progress=False)
+    assert (project / "own.txt").read_text() == sys.prefix
+
+
 def test_stage_that_is_not_there(project: Path) -> None:
     with pytest.raises(ServiceError, match="'nope' failed: Stage 'nope' not found"):
         data.reproduce(project, ["nope"], progress=False)
