@@ -35,8 +35,8 @@ $(SYNCED): pyproject.toml uv.lock | $(UV)
 	@touch $@
 
 # The marker says which template ./demo was made from: it is made anew when the template changed, else run again.
-# It runs in this environment, so that there is no second one to wait for: hence PYTHONPATH. Whoever has not told git a
-# name yet gets one for the demo's own commit.
+# It runs in this environment, so that there is no second one to wait for. Whoever has not told git a name yet gets one
+# for the demo's own commit.
 demo: $(SYNCED) ## Start a project from the template in ./demo and run its experiment on real data
 	@set -eu; \
 	if ! git config --get user.email >/dev/null; then \
@@ -55,7 +55,7 @@ demo: $(SYNCED) ## Start a project from the template in ./demo and run its exper
 	  printf '%s\n' "$$template" > $$marker; \
 	fi; \
 	cd demo; \
-	PYTHONPATH=$$PWD/src kit run
+	kit run
 	@printf '%s\n' '' \
 	  'The project is in ./demo. Look at it:' \
 	  '  . .venv/bin/activate && cd demo' \
