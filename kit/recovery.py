@@ -52,8 +52,7 @@ def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
         )
     except IllegalTransition:
         return project.store.get(record.run_id)
-    if lost.mlflow_run_id is not None:
-        _tell_tracker(project, lost.run_id)
+    _tell_tracker(project, lost.run_id)
     return lost
 
 

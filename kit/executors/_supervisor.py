@@ -214,7 +214,7 @@ class Supervisor:
         store.transition(run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason)
         if result is not None and result.tracked and outcome.exit_code == result.exit_code:
             store.attach(run_id, tracked=True)
-        elif store.get(run_id).mlflow_run_id is not None:
+        elif result is None or self._stop is not None or store.get(run_id).mlflow_run_id is not None:
             self._tell_tracker()
 
     def _tell_tracker(self) -> None:

@@ -99,6 +99,9 @@ class MlflowTracker:
         os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "2")
         with _explained(self._uri):
             mlflow.set_tracking_uri(self._uri)
+            # Else every client looks for a Spark session first, those of background threads too, and an import there
+            # while autologging is being set up here stops both for good: each holds the lock the other needs.
+            mlflow.set_registry_uri(mlflow.get_registry_uri())
             mlflow.start_run(run_id=self._run_id, log_system_metrics=True)
         os.environ["MLFLOW_RUN_ID"] = self._run_id
 
