@@ -40,9 +40,10 @@ class Renderer:
     def __init__(self, shared: Path) -> None:
         self._shared = shared
         self._config = shared / "cookiecutter.json"
-        self._config.write_text(
-            json.dumps({"replay_dir": str(shared / "replays"), "cookiecutters_dir": str(shared / "clones")})
-        )
+        folders = {"replay_dir": str(shared / "replays"), "cookiecutters_dir": str(shared / "clones")}
+        with FileLock(f"{self._config}.lock"):
+            if not self._config.exists():
+                self._config.write_text(json.dumps(folders))
 
     def __call__(self, answers: Answers) -> Path:
         """The project with these answers, in a folder that all tests share: look, don't touch."""
