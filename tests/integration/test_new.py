@@ -155,9 +155,7 @@ def test_into_an_existing_repository(tmp_path: Path) -> None:
     assert git(tmp_path, "status", "--porcelain", "--", "pyproject.toml") == "?? pyproject.toml"
 
 
-@pytest.mark.parametrize(
-    "way", [["."], [str(REPOSITORY), "--directory", "template/ml-project"]], ids=["menu", "directory"]
-)
+@pytest.mark.parametrize("way", [["."], [".", "--directory", "template/ml-project"]], ids=["menu", "directory"])
 @pytest.mark.parametrize(
     "answers",
     [
