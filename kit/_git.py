@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kit.errors import HostError, KitError, UserError
 
-__all__ = ["GitFailed", "clean_environment", "run"]
+__all__ = ["LOCAL_VARIABLES", "GitFailed", "run"]
 
 _SETTINGS = (
     ("core.hooksPath", os.devnull),  # index and ref updates run hooks too
@@ -26,7 +26,17 @@ _SETTINGS = (
 )
 _OPTIONS = tuple(part for name, value in _SETTINGS for part in ("-c", f"{name}={value}"))
 
-# A hook's child inherits GIT_DIR, GIT_INDEX_FILE and more; only where settings are read from is the user's to say.
+LOCAL_VARIABLES = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_DIR",
+        "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)  # fmt: skip
+"""What a git hook hands down, and what would point git at another repository (`git rev-parse --local-env-vars`)."""
+
+# For git itself stricter: only where settings are read from is the user's to say.
 _KEPT = re.compile(r"GIT_CONFIG_(?!PARAMETERS$)\w+|GIT_(?:EXEC_PATH|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM)")
 
 _USER_FAULTS = (
@@ -52,12 +62,6 @@ class GitFailed(HostError):
     stderr: str = ""
 
 
-def clean_environment() -> dict[str, str]:
-    """The environment without what would point git at another repository, in English."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _KEPT.fullmatch(name)}
-    return kept | {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-
-
 def run(
     folder: Path, *arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None, accept: tuple[int, ...] = (0,)
 ) -> bytes:
@@ -76,7 +80,8 @@ def run(
         GitFailed: If git fails otherwise.
     """
     command = ["git", *_OPTIONS, *arguments]
-    environment = clean_environment() | (env or {})
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _KEPT.fullmatch(name)}
+    environment = kept | {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"} | (env or {})
     try:
         done = subprocess.run(command, cwd=folder, env=environment, input=stdin, capture_output=True, check=False)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -40,6 +40,8 @@ __all__ = ["execute", "settle"]
 def execute(paths: RunPaths) -> int:
     """Run the task of the spec in this run's folder; leaves `result.json` and gives the exit code."""
     die_with_parent()
+    if os.environ.get("KIT_SUPERVISOR", str(os.getppid())) != str(os.getppid()):
+        return ExitCode.CANCELLED  # it died before the kernel was told: nobody would see this run end
     spec = _take_spec(paths)
     project = open_project(Path(spec.project_root))
     try:
@@ -62,18 +64,21 @@ def settle(paths: RunPaths) -> None:
     Raises:
         ServiceError: If the tracker does not answer; the run stays marked as not tracked.
     """
-    spec = from_json(paths.spec.read_bytes(), RunSpec)
+    spec = masked(_take_spec(paths))
     project = open_project(Path(spec.project_root))
     record = project.store.get(spec.run_id)
     if record.tracked or not record.status.is_terminal:
         return
     tracker = _tracker(spec, project)
-    if record.mlflow_run_id is None:
-        project.store.attach(spec.run_id, mlflow_run_id=tracker.start(spec, record.params))
+    # A run killed while it began may be known there without having said so here.
+    known = record.mlflow_run_id or tracker.find(spec)
+    if known is None:
+        known = tracker.start(spec, record.params)
     else:
-        tracker.resume(record.mlflow_run_id)
+        tracker.resume(known)
+    project.store.attach(spec.run_id, mlflow_run_id=known)
     deliver(paths, tracker)
-    tracker.send(_records_of(paths))
+    tracker.send([*_inputs_of(paths), *_records_of(paths)])
     tracker.end(record.status, record.reason)
     project.store.attach(spec.run_id, tracked=True)
 
@@ -96,9 +101,10 @@ class _Execution:
 
     def run(self) -> bool:
         """Run the task; whether the tracker knows everything when it has succeeded."""
-        call = self._load()
         seed_everything(self._spec.snapshot.seed)
+        call = self._load()
         tracker = self._begin_tracking()
+        seed_everything(self._spec.snapshot.seed)  # by now NumPy is there, and whatever the task's module imported
         self._project.store.transition(self._spec.run_id, RunStatus.RUNNING, at=_clock.now())
         spool = Spool(self._paths.spool)
         handle = Run(self._paths, name=self._spec.name, seed=self._spec.snapshot.seed, spool=spool)
@@ -146,7 +152,7 @@ class _Execution:
             tracker_id = tracker.start(self._spec, record.params)
             self._project.store.attach(self._spec.run_id, mlflow_run_id=tracker_id)
             tracker.activate()
-            tracker.send([Artifact(self._paths.config, "config.yaml"), Artifact(self._paths.spec, "spec.json")])
+            tracker.send(_inputs_of(self._paths))
         except ServiceError as error:
             print(f"warning: {mask(str(error))}", file=sys.stderr)  # noqa: T201
             return None
@@ -178,7 +184,14 @@ def _take_spec(paths: RunPaths) -> RunSpec:
 def _tracker(spec: RunSpec, project: Project) -> MlflowTracker:
     from kit.trackers.mlflow import MlflowTracker
 
-    return MlflowTracker(spec.tracking_uri, locks=project.paths.locks)
+    uri = spec.tracking_uri
+    if uri == mask(project.tracking_uri):  # what is kept of a spec has no password
+        uri = project.tracking_uri
+    return MlflowTracker(uri, locks=project.paths.locks)
+
+
+def _inputs_of(paths: RunPaths) -> list[Artifact]:
+    return [Artifact(path, path.name) for path in (paths.config, paths.spec)]
 
 
 def _records_of(paths: RunPaths) -> list[Artifact]:

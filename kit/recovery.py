@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta
 
 from kit import _clock
-from kit._process import is_alive
+from kit._process import boot_id, identify, is_alive
 from kit.errors import ExitCode
 from kit.models import RunRecord
 from kit.project import Project
@@ -42,6 +44,7 @@ def recover(project: Project) -> list[RunRecord]:
 
 def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
     """Settle one run as lost, unless someone else was quicker and knows better."""
+    _end_rest(record)
     project.store.set_metrics(record.run_id, last_metrics(project.paths.run(record.run_id).spool))
     try:
         lost = project.store.transition(
@@ -49,9 +52,17 @@ def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
         )
     except IllegalTransition:
         return project.store.get(record.run_id)
-    if lost.mlflow_run_id is not None:
-        _tell_tracker(project, lost.run_id)
+    _tell_tracker(project, lost.run_id)
     return lost
+
+
+def _end_rest(record: RunRecord) -> None:
+    """Kill what the run started and its supervisor no longer can, unless another has the number of its group by now."""
+    process = record.process
+    if process is None or process.boot != boot_id() or identify(process.pid) not in {None, process}:
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _why_lost(record: RunRecord, now: datetime) -> str | None:
@@ -62,6 +73,8 @@ def _why_lost(record: RunRecord, now: datetime) -> str | None:
 
 def _tell_tracker(project: Project, run_id: str) -> None:
     run = project.paths.run(run_id)
+    if not run.spec.exists():  # someone tidied up
+        return
     with run.supervisor_log.open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-P", "-m", "kit._worker", "--settle", str(run.root)],

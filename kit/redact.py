@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["MASK", "is_secret_name", "looks_secret", "mask", "mask_config"]
@@ -38,6 +39,7 @@ _HARMLESS = re.compile(r"(?i)none|null|true|false|\*\*\*|\?\?\?|<[^>]*>|\[?redac
 _NUMBER = re.compile(r"[-+]?\d+(?:[._]\d+)*(?:[eE][-+]?\d+)?")
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a value of that name is likely a secret: a key, a variable, an option; dotted ones by any part."""
     return _is_strong(name) or _is_weak(name)
@@ -117,10 +119,12 @@ _LINE = re.compile(
     r"""(?m)^(?P<name>[ \t]*+(?:-[ \t]+|export[ \t]+)?[\w.+~-]++)(?P<between>:[ \t]+|[ \t]*=[ \t]*)"""
     r"""(?P<value>[^\s'"{\[|>&=][^\n]*)$"""
 )
-_PAIR = re.compile(
+_NAME = re.compile(
     r"""(?<![\w.-])(?P<name>-*+[\w.][\w.-]*+)(?P<between>\\*['"]?[ \t]*(?:=>|:=|==|=|:(?![:/]))[ \t]*)"""
-    r"""(?P<value>[bru]{0,2}"(?:[^"\\\n]|\\.)*+"|[bru]{0,2}'(?:[^'\\\n]|\\.)*+'|\\+["'][^"'\\\n]*+\\+["']"""
-    r"""|\$\{[^}\n]*+\}|[^\s,;&'"})\]]++)"""
+)
+_VALUE = re.compile(
+    r"""[bru]{0,2}"(?:[^"\\\n]|\\.)*+"|[bru]{0,2}'(?:[^'\\\n]|\\.)*+'|\\+["'][^"'\\\n]*+\\+["']"""
+    r"""|\$\{[^}\n]*+\}|[^\s,;&'"})\]]++"""
 )
 _OPTION = re.compile(r"(?<!\S)(?P<name>--?[A-Za-z][\w-]*+)(?P<between>[ \t]+)(?P<value>[^\s-]\S*+)")
 _QUOTED = re.compile(r"""([bru]{0,2}|\\+)(["'])(.*?)(\\*)(["'])""", re.DOTALL)
@@ -135,22 +139,31 @@ def mask(text: str) -> str:
     text = _KNOWN.sub(MASK, text)
     text = _HEADER.sub(rf"\g<1>{MASK}", text)
     text = _BEARER.sub(rf"\g<1>{MASK}", text)
-    for pattern in (_LINE, _PAIR, _OPTION):
-        text = pattern.sub(_mask_pair, text)
-    return text
+    text = _LINE.sub(lambda found: found["name"] + found["between"] + _masked(found["name"], found["value"]), text)
+    text = _mask_pairs(text)
+    return _OPTION.sub(lambda found: found["name"] + found["between"] + _masked(found["name"], found["value"]), text)
 
 
-def _mask_pair(found: re.Match[str]) -> str:
-    """`name=***`, quotes kept, if the name promises a secret and the value can be one."""
-    name, value = found["name"].split()[-1], found["value"]
-    if not is_secret_name(name):
-        return found[0]
+def _mask_pairs(text: str) -> str:
+    """`name=***` wherever it stands, also in the value of a name that promises no secret."""
+    pieces: list[str] = []
+    end = 0
+    for found in _NAME.finditer(text):
+        value = _VALUE.match(text, found.end()) if found.start() >= end and is_secret_name(found["name"]) else None
+        if value is not None:
+            pieces += [text[end : value.start()], _masked(found["name"], value[0])]
+            end = value.end()
+    return "".join([*pieces, text[end:]])
+
+
+def _masked(name: str, value: str) -> str:
+    """`***`, quotes kept, if the name promises a secret and the value can be one."""
+    name = name.rsplit(maxsplit=1)[-1]
     quoted = _QUOTED.fullmatch(value)
     inner = quoted[3] if quoted else value.strip()
-    if _HARMLESS.fullmatch(inner) or (_NUMBER.fullmatch(inner) and not _is_strong(name)):
-        return found[0]
-    masked = f"{quoted[1]}{quoted[2]}{MASK}{quoted[4]}{quoted[5]}" if quoted else MASK
-    return f"{found['name']}{found['between']}{masked}"
+    if not is_secret_name(name) or _HARMLESS.fullmatch(inner) or (_NUMBER.fullmatch(inner) and not _is_strong(name)):
+        return value
+    return f"{quoted[1]}{quoted[2]}{MASK}{quoted[4]}{quoted[5]}" if quoted else MASK
 
 
 _SECRET_FILES = (

@@ -19,7 +19,7 @@ from kit.models import CodeVersion, OmittedFile
 from kit.paths import ProjectPaths, safe_name
 from kit.redact import looks_secret
 
-__all__ = ["delete_snapshot", "diff", "file_at", "repository", "snapshot"]
+__all__ = ["check", "delete_snapshot", "diff", "file_at", "repository", "snapshot"]
 
 _REFS = "refs/kit/runs/"
 _IDENTITY = {
@@ -83,6 +83,16 @@ def repository(root: Path) -> Path:
         HostError: If git is not installed.
     """
     return Path(os.fsdecode(_git.run(root, "rev-parse", "--show-toplevel").removesuffix(b"\n"))).resolve()
+
+
+def check(root: Path) -> None:
+    """Whether a snapshot can be taken at all: quick, and worth knowing before data is fetched for hours.
+
+    Raises:
+        UserError: If there is no usable repository, or it has no commit.
+        HostError: If git is not installed.
+    """
+    _head(repository(root))
 
 
 def snapshot(root: Path, run_id: str, *, max_bytes: int) -> CodeVersion:

@@ -55,14 +55,17 @@ def print_error(error: KitError) -> None:
     """One line: what happened, where, and what to do."""
     from rich.text import Text
 
-    out = console(stderr=True)
     line = Text("error: ", style="bold red")
-    line.append(error.what, style="default")
+    line.append(_one_line(error.what), style="default")
     if error.where is not None:
-        line.append(f" ({error.where})", style="dim")
+        line.append(f" ({_one_line(error.where)})", style="dim")
     if error.fix is not None:
-        line.append(f". {error.fix}", style="default")
-    out.print(line, soft_wrap=True)
+        line.append(f". {_one_line(error.fix)}", style="default")
+    console(stderr=True).print(line, soft_wrap=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(part.strip() for part in text.splitlines())
 
 
 def print_json(value: object) -> None:
@@ -87,8 +90,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: It
 
     out = console()
     if not out.is_terminal:
-        for row in (headers, *rows):
-            out.print("\t".join(str(cell) for cell in row), soft_wrap=True, markup=False)
+        for row in (headers, *rows):  # rich would make blanks of the tabs
+            sys.stdout.write("\t".join(str(cell) for cell in row) + "\n")
         return
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for index, header in enumerate(headers):

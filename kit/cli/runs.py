@@ -87,11 +87,8 @@ def _list(found: list[RunRecord], sort: str | None) -> None:
     from rich.text import Text
 
     now = _clock.now()
-    counts: dict[str, int] = {}
-    for record in found:
-        for key in record.metrics:
-            counts[key] = counts.get(key, 0) + 1
-    shown = sorted(counts, key=lambda key: (key != sort, -counts[key]))[:_SHOWN_METRICS]
+    logged = dict.fromkeys(key for record in found for key in record.metrics)
+    shown = sorted(logged, key=lambda key: key != sort)[:_SHOWN_METRICS]
     rows = (
         [
             record.run_id,

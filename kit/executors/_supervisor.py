@@ -23,6 +23,8 @@ from pathlib import Path
 
 from kit import _clock
 from kit._process import become_subreaper, descendants, identify, signal_processes, this_process
+from kit.errors import ExitCode
+from kit.errors import ExitCode
 from kit.executors._console import ConsoleLog
 from kit.models import RunSpec, from_json
 from kit.outcomes import Result, Stop, judge
@@ -79,8 +81,11 @@ class Supervisor:
         control, childs = socket.socketpair()
         environment = os.environ | {
             "KIT_CONTROL_FD": str(childs.fileno()),
+            "KIT_SUPERVISOR": str(os.getpid()),
             "PYTHONHASHSEED": str(self._spec.snapshot.seed % 2**32),
             "PYTHONUNBUFFERED": "1",
+            # Runs share the machine, in a sweep above all: threads that spin while they wait take it from the others.
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "kit._worker", str(self._run.root)],
@@ -213,7 +218,10 @@ class Supervisor:
         store.transition(run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason)
         if result is not None and result.tracked and outcome.exit_code == result.exit_code:
             store.attach(run_id, tracked=True)
-        elif store.get(run_id).mlflow_run_id is not None:
+            return
+        record = store.get(run_id)
+        never_began = record.started_at is None and outcome.exit_code != ExitCode.USER
+        if never_began or record.mlflow_run_id is not None:
             self._tell_tracker()
 
     def _tell_tracker(self) -> None:

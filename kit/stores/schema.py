@@ -82,6 +82,11 @@ def _of_run() -> Column[str]:
     return Column("run_id", String(32), ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True)
 
 
+def _position() -> Column[int]:
+    """Keeps the order in which things were said: the task's first metric is the one it cares for most."""
+    return Column("position", Integer, nullable=False)
+
+
 specs = Table("specs", METADATA, _of_run(), Column("spec", Text, nullable=False))
 
 metrics = Table(
@@ -92,6 +97,7 @@ metrics = Table(
     # A float's own text beside the number: SQLite turns NaN into NULL, PostgreSQL does not take part in that.
     Column("value", Double),
     Column("exact", String(32), nullable=False),
+    _position(),
     Index("metrics_by_key", "key", "value"),
 )
 
@@ -101,6 +107,7 @@ params = Table(
     _of_run(),
     Column("key", String(250), primary_key=True),
     Column("value", Text, nullable=False),
+    _position(),
 )
 
 tags = Table(
@@ -109,4 +116,5 @@ tags = Table(
     _of_run(),
     Column("key", String(250), primary_key=True),
     Column("value", Text, nullable=False),
+    _position(),
 )

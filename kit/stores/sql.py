@@ -156,17 +156,26 @@ def _process_text(process: ProcessId | None) -> str | None:
 
 
 def _replace_values(connection: Connection, table: Table, run_id: str, values: Mapping[str, str]) -> None:
-    if values:
-        connection.execute(delete(table).where(table.c.run_id == run_id, table.c.key.in_(values)))
-        rows = [{"run_id": run_id, "key": key, "value": value} for key, value in values.items()]
-        connection.execute(insert(table), rows)
+    _replace(connection, table, run_id, {key: {"value": value} for key, value in values.items()})
 
 
 def _replace_metrics(connection: Connection, run_id: str, values: Mapping[str, float]) -> None:
-    if values:
-        connection.execute(delete(metrics).where(metrics.c.run_id == run_id, metrics.c.key.in_(values)))
-        rows = [{"run_id": run_id, "key": key, "value": v, "exact": repr(float(v))} for key, v in values.items()]
-        connection.execute(insert(metrics), rows)
+    _replace(connection, metrics, run_id, {k: {"value": v, "exact": repr(float(v))} for k, v in values.items()})
+
+
+def _replace(connection: Connection, table: Table, run_id: str, values: Mapping[str, Mapping[str, object]]) -> None:
+    """Set these keys of a run; new ones come after those that are there."""
+    if not values:
+        return
+    of_run = table.c.run_id == run_id
+    known = {row.key: row.position for row in connection.execute(select(table).where(of_run))}
+    after = max(known.values(), default=-1) + 1
+    connection.execute(delete(table).where(of_run, table.c.key.in_(values)))
+    rows = [
+        {"run_id": run_id, "key": key, "position": known.get(key, after + index), **columns}
+        for index, (key, columns) in enumerate(values.items())
+    ]
+    connection.execute(insert(table), rows)
 
 
 def _get(connection: Connection, run_id: str) -> RunRecord:
@@ -234,7 +243,7 @@ def _values(connection: Connection, table: Table, column: str, ids: Sequence[str
     for start in range(0, len(ids), 500):  # a statement has a limit to its variables
         chosen = table.c.run_id.in_(ids[start : start + 500])
         for run_id, key, value in connection.execute(
-            select(table.c.run_id, table.c.key, table.c[column]).where(chosen)
+            select(table.c.run_id, table.c.key, table.c[column]).where(chosen).order_by(table.c.position)
         ):
             found[run_id][key] = value
     return found

@@ -55,25 +55,35 @@ class MlflowTracker:
 
     def __init__(self, uri: str, *, locks: Path) -> None:
         self._uri = uri
-        self._locks = locks
         self._run_id = ""
         _set_limits()
-        with _explained(uri):
+        with _explained(uri), _made_once(uri, locks):
             from mlflow import MlflowClient
 
             for name in ("alembic", "mlflow.store.db", "mlflow.system_metrics"):
                 logging.getLogger(name).setLevel(logging.WARNING)
-            self._client: MlflowClient = MlflowClient(uri)
+            self._client: MlflowClient = MlflowClient(uri)  # makes the tables of a fresh store
 
     def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
-        name = f"{spec.project}/{spec.experiment}"
-        with _explained(self._uri), self._created_once():
-            experiment = self._experiment(name)
+        with _explained(self._uri):
+            experiment = self._experiment(_experiment_name(spec))
             run = self._client.create_run(experiment, run_name=spec.name, tags=_tags(spec))
             self._run_id = run.info.run_id
             self.send([Params(params)])
             self._log_inputs(spec.snapshot.data)
         return self._run_id
+
+    def find(self, spec: RunSpec) -> str | None:
+        """MLflow's id of a run that `start` began without anyone having noted it.
+
+        Raises:
+            ServiceError: If the service does not answer, or refuses.
+        """
+        with _explained(self._uri):
+            experiment = self._experiment(_experiment_name(spec))
+            named = f"tags.`kit.run_id` = '{spec.run_id}'"
+            found = self._client.search_runs([experiment], filter_string=named, max_results=1)
+            return str(found[0].info.run_id) if found else None
 
     def resume(self, tracker_id: str) -> None:
         self._run_id = tracker_id
@@ -89,6 +99,9 @@ class MlflowTracker:
         os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "2")
         with _explained(self._uri):
             mlflow.set_tracking_uri(self._uri)
+            # Else every client looks for a Spark session first, those of background threads too, and an import there
+            # while autologging is being set up here stops both for good: each holds the lock the other needs.
+            mlflow.set_registry_uri(mlflow.get_registry_uri())
             mlflow.start_run(run_id=self._run_id, log_system_metrics=True)
         os.environ["MLFLOW_RUN_ID"] = self._run_id
 
@@ -137,19 +150,6 @@ class MlflowTracker:
                     raise
             found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id)
-
-    @contextmanager
-    def _created_once(self) -> Iterator[None]:
-        """Let one process make a fresh SQLite store and the others wait: two at once would break it for good."""
-        if not self._uri.startswith("sqlite:"):
-            yield
-            return
-        mark = self._locks / f"mlflow-{hashlib.sha256(self._uri.encode()).hexdigest()[:12]}.made"
-        if not (mark.exists() and Path(self._uri.removeprefix("sqlite:///")).exists()):
-            with filelock.FileLock(mark.with_suffix(".lock")):
-                self._client.search_experiments(max_results=1)
-                mark.touch()
-        yield
 
     def _log_inputs(self, data: Sequence[DataVersion]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -205,6 +205,23 @@ class MlflowTracker:
             self._client.log_artifact(self._run_id, str(path), artifact_path=folder or None)
         else:
             _log.warning("artifact %s is gone, not sent", path)
+
+
+def _experiment_name(spec: RunSpec) -> str:
+    return f"{spec.project}/{spec.experiment}"
+
+
+@contextmanager
+def _made_once(uri: str, locks: Path) -> Iterator[None]:
+    """Let one process make a fresh SQLite store and the others wait: two at once would break it for good."""
+    mark = locks / f"mlflow-{hashlib.sha256(uri.encode()).hexdigest()[:12]}.made"
+    file = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:") or (mark.exists() and file.exists()):
+        yield
+        return
+    with filelock.FileLock(mark.with_suffix(".lock")):
+        yield
+        mark.touch()
 
 
 def _tags(spec: RunSpec) -> dict[str, Any]:

@@ -6,10 +6,12 @@ holds and notes how far it came, so what a killed run had logged is sent later, 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,9 @@ class Spool:
     """The writing end. Safe to use from any thread."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._torn = False
 
     def append(self, entry: Entry | Progress) -> None:
         """Add one entry; it is in the file, if not yet on the disk, when this returns.
@@ -36,9 +40,14 @@ class Spool:
         Raises:
             OSError: If the disk does not take it.
         """
-        line = json.dumps(_to_plain(entry), ensure_ascii=False, separators=(",", ":"))
-        # One write to a file opened for appending is not torn by another's.
-        os.write(self._out, line.encode() + b"\n")
+        line = json.dumps(_to_plain(entry), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        if self._torn:
+            line = b"\n" + line
+        # One write to a file opened for appending is not torn by another's, but by a disk that is full.
+        written = os.write(self._out, line)
+        self._torn = written < len(line)
+        if self._torn:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def close(self) -> None:
         os.close(self._out)
@@ -98,7 +107,13 @@ def _read(path: Path, offset: int = 0) -> Iterator[tuple[list[Entry | Progress],
             if not lines:
                 return
             offset += sum(map(len, lines))
-            yield [_from_plain(json.loads(line)) for line in lines], offset
+            yield list(_entries(lines)), offset
+
+
+def _entries(lines: Iterable[bytes]) -> Iterator[Entry | Progress]:
+    for line in lines:
+        with contextlib.suppress(ValueError):  # a line that a full disk tore: whoever logged it was told
+            yield _from_plain(json.loads(line))
 
 
 def last_metrics(path: Path) -> dict[str, float]:

@@ -109,6 +109,13 @@ def test_the_last_value_of_a_metric_counts_also_one_that_is_no_number(store: Sto
     assert (found["auc"], found["low"], found["kept"]) == (math.inf, -math.inf, 5.0)
 
 
+def test_metrics_stay_in_the_order_they_were_first_logged(store: Store) -> None:
+    add(store, "a1")
+    store.set_metrics("a1", {"roc_auc": 0.6, "loss": 1.0})
+    store.set_metrics("a1", {"a": 1.0, "loss": 0.5})
+    assert list(store.get("a1").metrics.items()) == [("roc_auc", 0.6), ("loss", 0.5), ("a", 1.0)]
+
+
 def test_parameters_are_added(store: Store) -> None:
     add(store, "a1")
     store.set_params("a1", {"features": "21", "model.rate": "0.3"})

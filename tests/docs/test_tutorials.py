@@ -17,7 +17,7 @@ _END = "@@end"
 
 # A server has no end of its own: it is up when its page answers, and is then ended.
 _SERVER = """
-{command} --port {port} > server.log 2>&1 &
+{command} --workers 1 --port {port} > server.log 2>&1 &
 server=$!
 until python -c 'import urllib.request as u; u.urlopen("http://127.0.0.1:{port}/")' 2>/dev/null; do
   kill -0 $server || {{ cat server.log; exit 1; }}

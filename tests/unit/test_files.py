@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kit import _files
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary() | st.text())
 def test_written_is_what_is_read(tmp_path: Path, data: bytes | str) -> None:
     _files.write_atomic(tmp_path / "a", data)

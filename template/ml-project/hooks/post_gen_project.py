@@ -1,10 +1,12 @@
 """Takes away what the answers do not need, and writes down where kit came from. Nothing else: no git, no install."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -68,23 +70,23 @@ def kit_requirement(answers, clones):
         answers: Every variable of the template, by name.
         clones: The folder that cookiecutter clones templates to.
     """
-    template, commit = str(answers["_template"]), answers.get("_commit")
-    if commit and not Path(template).exists():  # cruft: a URL, and no clone that lasts
+    template, commit = answers["_template"], answers.get("_commit")
+    if commit and _is_remote(template):  # cruft, whose clone does not last
         return _git_requirement(template, commit)
-    root = checkout(template, answers.get("_repo_dir"))
-    if root is None:
-        return DISTRIBUTION
-    if Path(template).exists() and not root.is_relative_to(clones):
-        return f"{DISTRIBUTION} @ {root.as_uri()}"
-    return _git_requirement(_git(root, "remote", "get-url", "origin"), _version(root))
+    # Relative to where cookiecutter was started, which a hook is told in no better way.
+    places = [answers.get("_output_dir") or "/", os.environ.get("PWD") or "/"]
+    names = [answers.get("_repo_dir"), None if _is_remote(template) else template]
+    root = checkout([Path(place, name) for name in names if name for place in places])
+    if root is None or (root.is_relative_to(tempfile.gettempdir()) and not (root / ".git").exists()):
+        return DISTRIBUTION  # not kit's repository, or an archive unpacked for this one moment
+    if _is_remote(template) or root.is_relative_to(clones):
+        return _git_requirement(_git(root, "remote", "get-url", "origin"), _version(root))
+    return f"{DISTRIBUTION} @ {root.as_uri()}"
 
 
-def checkout(template, template_folder):
-    """The root of the kit repository that the template lies in, if it does."""
-    candidates = [Path(template)]
-    if template_folder:
-        candidates += [Path(template_folder), Path(template_folder).parent.parent]
-    for folder in candidates:
+def checkout(folders):
+    """The root of the kit repository that one of these folders is, or is a template in; None if there is none."""
+    for folder in [*folders, *(folder.resolve().parent.parent for folder in folders)]:
         pyproject = folder / "pyproject.toml"
         if pyproject.is_file() and re.search(rf'^name = "{DISTRIBUTION}"$', pyproject.read_text("utf-8"), re.MULTILINE):
             return folder.resolve()
@@ -109,6 +111,11 @@ def write_requirement(project, requirement):
     path = project / "pyproject.toml"
     text = path.read_text("utf-8")
     path.write_text(text.replace(f'\n  "{DISTRIBUTION}",\n', f'\n  "{requirement}",\n', 1), "utf-8")
+
+
+def _is_remote(template):
+    """Whether it is a URL, an address such as git@host:path, or an abbreviation such as gh:group/kit."""
+    return bool(re.match(r"([\w.+-]+@)?[\w.+-]+:", template))
 
 
 def _git_requirement(url, version):

@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(250), primary_key=True),
         sa.Column("value", sa.Double),
         sa.Column("exact", sa.String(32), nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
     )
     op.create_index("metrics_by_key", "metrics", ["key", "value"])
     for name in ("params", "tags"):
@@ -55,6 +56,7 @@ def upgrade() -> None:
             _of_run(),
             sa.Column("key", sa.String(250), primary_key=True),
             sa.Column("value", sa.Text, nullable=False),
+            sa.Column("position", sa.Integer, nullable=False),
         )
 
 

@@ -126,7 +126,7 @@ class Model:
         for epoch in run.progress(range(done + 1, config.epochs + 1), "epoch"):
             loss = _train_epoch(model.network, optimizer, data, config)
             valid_loss = float(log_loss(valid.late, model.predict(valid.features)))
-            run.log({"curve_train_loss": loss, "curve_valid_log_loss": valid_loss}, step=epoch)
+            run.log({"train_loss": loss, "valid_log_loss": valid_loss}, step=epoch)
             _checkpoint(run, epoch, model.network, optimizer)
         return model
 

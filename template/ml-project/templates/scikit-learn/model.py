@@ -53,7 +53,7 @@ class Model:
         stages = classifier.staged_predict_proba(valid.features)
         for tree, probability in enumerate(run.progress(stages, "trees", total=config.max_iter), start=1):
             if tree % 10 == 0:
-                run.log({"curve_valid_log_loss": float(log_loss(valid.late, probability[:, 1]))}, step=tree)
+                run.log({"valid_log_loss": float(log_loss(valid.late, probability[:, 1]))}, step=tree)
         return cls(classifier)
 
     def predict(self, features: pd.DataFrame) -> NDArray[np.float64]:

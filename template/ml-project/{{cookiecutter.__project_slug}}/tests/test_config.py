@@ -16,6 +16,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_names_a_task_and_fits_its_config(experiment: str) -> None:
     overrides = [f"experiment={experiment}"]
+    config = compose_config(overrides, root=ROOT)
 
-    assert compose_config(overrides, root=ROOT)["task"] == "{{ cookiecutter.__package_name }}.train.train"
+    assert config["task"] == "{{ cookiecutter.__package_name }}.train.train"
     assert isinstance(typed_config(TrainConfig, overrides, root=ROOT), TrainConfig)

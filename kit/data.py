@@ -1,0 +1,244 @@
+"""DVC: which data a project has, and getting what is missing. Reads its files, changes things by its command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kit import _files
+from kit._dvc_cli import Result, dvc
+from kit._dvc_files import Output, find_dvc_root, read_outputs
+from kit._dvc_tree import Tree
+from kit._stat_cache import StatCache
+from kit.errors import ServiceError, from_os_error
+from kit.models import DataVersion
+from kit.paths import ProjectPaths
+from kit.redact import mask
+
+__all__ = ["ensure", "pull", "reproduce", "versions"]
+
+
+def versions(root: Path, *, cache: Path | None = None) -> tuple[DataVersion, ...]:
+    """Every DVC output of the project, sorted by path, and how the workspace compares with what is recorded.
+
+    Outputs that git keeps (`cache: false`) belong to the code; outputs on remotes are not in the workspace.
+
+    Args:
+        root: The project.
+        cache: A JSON file that remembers hashes from call to call.
+
+    Raises:
+        UserError: If a file of DVC's is not YAML.
+        HostError: If git is not installed.
+    """
+    root = root.resolve()
+    top = find_dvc_root(root)
+    if top is None:
+        return ()
+    hashes = StatCache(cache)
+    tree = Tree(top, hashes)
+    found = tuple(_compare(output, tree) for output in read_outputs(root) if not tree.ignores(root / output.source))
+    hashes.save()
+    return found
+
+
+def ensure(root: Path, *, cache: Path | None, progress: bool, pull: bool = True) -> tuple[DataVersion, ...]:
+    """Get the data that is missing, and say which versions there are.
+
+    What is recorded is pulled; what a stage has never produced is made, if its dependencies are there. Modified data
+    is the user's and stays. Processes that ask at the same time wait for the first. Inside of a DVC stage, which this
+    very repository is running, nothing is fetched: that is DVC's to order.
+
+    Args:
+        root: The project.
+        cache: As for `versions`.
+        progress: Whether DVC's progress goes to stderr.
+        pull: False only compares.
+
+    Raises:
+        UserError: If a file of DVC's is not YAML.
+        HostError: If git is not installed, or the disk refuses.
+        ServiceError: If data can neither be pulled nor made.
+    """
+    root = root.resolve()
+    found = versions(root, cache=cache)
+    paths = ProjectPaths(root)
+    unfinished = paths.locks / "data.json"
+    if not pull or _inside_stage(root) or not (unfinished.exists() or any(map(_is_lacking, found))):
+        return found
+    import filelock
+
+    try:
+        paths.create_state()
+        with filelock.FileLock(paths.locks / "data.lock"):
+            found = versions(root, cache=cache)
+            _provide(root, found, unfinished, progress=progress)
+    except OSError as error:
+        raise from_os_error(error) from error
+    return versions(root, cache=cache)
+
+
+def pull(root: Path, paths: Sequence[str], *, progress: bool) -> None:
+    """Bring these outputs into the workspace, from the local cache or else from the remote.
+
+    Args:
+        root: The project.
+        paths: Outputs, relative to `root`.
+        progress: Whether DVC's progress goes to stderr.
+
+    Raises:
+        ServiceError: If one of them cannot be had.
+    """
+    if not paths or dvc(root, "checkout", "--quiet", "--", *paths).ok:
+        return
+    pulled = dvc(root, "pull", "--", *paths, show=progress)
+    if not pulled.ok:
+        raise _pull_failed(root, paths, pulled)
+
+
+def reproduce(root: Path, stages: Sequence[str], *, progress: bool) -> None:
+    """Run these stages of the pipeline, and those they need, with `dvc repro`.
+
+    Args:
+        root: The project.
+        stages: Names as in `DataVersion.stage`.
+        progress: Whether the output of DVC and of the stages goes to stderr.
+
+    Raises:
+        ServiceError: If a stage fails.
+    """
+    if not stages:
+        return
+    done = dvc(root, "repro", "--", *stages, show=progress)
+    if done.ok:
+        return
+    failed = re.search(r"failed to reproduce '(.+?)': ", done.reason)
+    stage = failed[1] if failed else ", ".join(stages)
+    said = " | ".join(_said_by_stage(done.lines)[-3:])
+    reason = done.reason.removeprefix(failed[0] if failed else "")
+    raise ServiceError(
+        mask(f"data stage {stage!r} failed: {reason}" + (f"; it said: {said}" if said else "")),
+        where=str(root),
+        fix=f"Mend the stage, then `dvc repro {stage}`.",
+    )
+
+
+def _said_by_stage(lines: Sequence[str]) -> list[str]:
+    """What came after the last stage was announced, without DVC's own words."""
+    starts = [index for index, line in enumerate(lines) if line.startswith("Running stage")]
+    after = lines[starts[-1] + 1 :] if starts else []
+    return [line for line in after if not line.startswith(("> ", "ERROR:", "WARNING:"))]
+
+
+def _pull_failed(root: Path, paths: Sequence[str], pulled: Result) -> ServiceError:
+    lost = [path for path in paths if not (root / path).exists()] or list(paths)
+    names = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+    remotes = [mask(" ".join(line.split())) for line in dvc(root, "remote", "list").lines]
+    if not remotes:
+        what, fix = (
+            "no DVC remote is configured",
+            "Name the one that has the data: `dvc remote add --default NAME URL`.",
+        )
+    else:
+        what = mask(pulled.reason)
+        fix = "`dvc push` from where the data was made, or check the remote with `dvc remote list`."
+    return ServiceError(f"data is missing: {names}: {what}", where="; ".join(remotes) or str(root), fix=fix)
+
+
+def _compare(output: Output, tree: Tree) -> DataVersion:
+    version = DataVersion(
+        path=output.path,
+        md5=output.md5,
+        size=output.size,
+        files=output.files,
+        state="unrecorded",
+        source=output.source,
+        stage=output.stage,
+    )
+    if output.md5 is None:
+        return version
+    if not output.file.exists():
+        return replace(version, state="missing")
+    try:
+        matches = tree.md5(output.file, output.kind) == output.md5
+    except OSError:  # a file went away, or cannot be read: not what was recorded in any case
+        matches = False
+    return replace(version, state="matches" if matches else "modified")
+
+
+def _is_lacking(version: DataVersion) -> bool:
+    return version.state in {"missing", "unrecorded"}
+
+
+def _inside_stage(root: Path) -> bool:
+    running = os.environ.get("DVC_ROOT") if "DVC_STAGE" in os.environ else None
+    return running is not None and Path(running).resolve() == find_dvc_root(root)
+
+
+def _provide(root: Path, found: Iterable[DataVersion], unfinished: Path, *, progress: bool) -> None:
+    """Pull and make what is lacking, under the lock.
+
+    What is under way is on file: a pull that was killed, or a stage that failed half-way, leaves data that looks
+    finished or changed by the user, and is done again.
+    """
+    torn = _read_unfinished(unfinished)
+    outputs = {output.path: output for output in read_outputs(root)}
+    to_pull = [version.path for version in found if _is_to_pull(version, torn=version.path in torn)]
+    to_make = {
+        version.path
+        for version in found
+        if version.state == "unrecorded"
+        and version.stage
+        and (version.path in torn or not outputs[version.path].file.exists())
+    }
+    _write_unfinished(unfinished, {*to_pull, *to_make & torn})
+    try:
+        pull(root, to_pull, progress=progress)
+    except ServiceError:
+        _write_unfinished(unfinished, to_make & torn)
+        lost = {path for path in to_pull if not outputs[path].file.exists()}
+        if not lost or lost - _makeable(outputs, lost | to_make):
+            raise
+        to_make |= lost
+    made = _makeable(outputs, to_make)
+    _write_unfinished(unfinished, made)
+    reproduce(root, sorted({outputs[path].stage or "" for path in made}), progress=progress)
+    _write_unfinished(unfinished, set())
+
+
+def _is_to_pull(version: DataVersion, *, torn: bool) -> bool:
+    imported = version.state == "unrecorded" and version.stage is None
+    return version.state == "missing" or imported or (version.state == "modified" and torn)
+
+
+def _makeable(outputs: dict[str, Output], paths: set[str]) -> set[str]:
+    """Those whose stage has all it needs, or gets it from another one that does."""
+    made: set[str] = set()
+    while True:
+        files = {outputs[path].file for path in made}
+        ready = {path for path in paths - made if outputs[path].stage and _has_needs(outputs[path], files)}
+        if not ready:
+            return made
+        made |= ready
+
+
+def _has_needs(output: Output, made: set[Path]) -> bool:
+    return all(need.exists() or not made.isdisjoint((need, *need.parents)) for need in output.dependencies)
+
+
+def _read_unfinished(path: Path) -> set[str]:
+    try:
+        return {str(item) for item in json.loads(path.read_bytes())}
+    except (OSError, ValueError, TypeError):
+        return set()
+
+
+def _write_unfinished(path: Path, names: set[str]) -> None:
+    if names:
+        _files.write_atomic(path, json.dumps(sorted(names)))
+    else:
+        path.unlink(missing_ok=True)

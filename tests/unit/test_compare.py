@@ -1,0 +1,89 @@
+"""What differs between two runs, from causes to effects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit import _clock
+from kit.compare import Change, Difference, MetricChange, compare
+from kit.models import CodeVersion, DataVersion, RunRecord
+from kit.project import Project, open_project
+from tests.conftest import git, write
+from tests.factories import record, snapshot, spec
+
+
+@pytest.fixture
+def opened(project: Path) -> Project:
+    return open_project(project)
+
+
+def add(project: Project, run_id: str, metrics: dict[str, float] | None = None, **changes: Any) -> RunRecord:
+    head = git(project.root, "rev-parse", "HEAD")
+    taken = snapshot(code=CodeVersion(head, head, "main", dirty=False, ref=f"refs/kit/runs/{run_id}"), **changes)
+    made = spec(run_id, snapshot=taken, config=changes.pop("config", {"model": {"rate": 0.2}}))
+    project.store.create(made, RunRecord.queued(made, at=_clock.now(), params={}))
+    project.store.set_metrics(run_id, metrics or {})
+    return project.store.get(run_id)
+
+
+def test_two_equal_runs_differ_in_nothing(opened: Project) -> None:
+    old, new = add(opened, "a1", {"auc": 0.5}), add(opened, "b2", {"auc": 0.5})
+    assert compare(opened, old, new) == Difference("", (), (), (), (), (MetricChange("auc", 0.5, 0.5),))
+
+
+def test_code_is_a_git_diff(opened: Project) -> None:
+    old = add(opened, "a1")
+    write(opened.root, {"conf/model/small.yaml": "depth: 4\nrate: 0.1\n"})
+    git(opened.root, "commit", "--quiet", "--all", "--message", "deeper")
+    code = compare(opened, old, add(opened, "b2")).code
+    assert "-depth: 3\n+depth: 4" in code
+
+
+def test_data_is_named_with_its_version_and_state(opened: Project) -> None:
+    def version(path: str, md5: str | None, state: Any = "matches") -> DataVersion:
+        return DataVersion(path, md5, 1, None, state, f"{path}.dvc")
+
+    old = add(opened, "a1", data=(version("same", "1"), version("changed", "1"), version("gone", "1")))
+    new = add(
+        opened,
+        "b2",
+        data=(version("same", "1"), version("changed", "2", "modified"), version("made", None, "unrecorded")),
+    )
+    assert compare(opened, old, new).data == (
+        Change("changed", "1", "2 (modified)"),
+        Change("gone", "1", None),
+        Change("made", None, "never made (unrecorded)"),
+    )
+
+
+def test_the_seed_counts_as_config(opened: Project) -> None:
+    old = add(opened, "a1", seed=7)
+    new = add(opened, "b2", seed=8)
+    assert compare(opened, old, new).config == (Change("(seed)", "7", "8"),)
+
+
+def test_a_config_is_compared_by_its_leaves(opened: Project) -> None:
+    made = [spec(f"run{n}", config={"model": {"rate": rate, "kind": "hgb"}}) for n, rate in enumerate((0.1, 0.2))]
+    head = git(opened.root, "rev-parse", "HEAD")
+    records = []
+    for each in made:
+        begun = RunRecord.queued(each, at=_clock.now(), params={})
+        opened.store.create(each, begun)
+        records.append(type(begun)(**{name: getattr(begun, name) for name in begun.__slots__} | {"commit": head}))
+    assert compare(opened, *records).config == (Change("model.rate", "0.1", "0.2"),)
+
+
+def test_metrics_of_either_run_are_listed(opened: Project) -> None:
+    old = add(opened, "a1", {"auc": 0.5, "old": 1.0})
+    new = add(opened, "b2", {"auc": 0.75, "new": 2.0})
+    found = {metric.name: metric for metric in compare(opened, old, new).metrics}
+    assert set(found) == {"auc", "old", "new"}
+    assert found["auc"].change == 0.25
+    assert (found["old"].change, found["new"].change) == (None, None)
+
+
+def test_records_of_a_test_have_the_commit_of_their_spec() -> None:
+    assert record().commit == spec().snapshot.code.commit

@@ -1,0 +1,152 @@
+"""Runs whose process is gone without a word are settled; those that live, or may still begin, are left alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kit import _clock
+from kit._process import ProcessId, identify, is_alive, this_process
+from kit.models import MetricPoint, RunRecord
+from kit.project import Project, open_project
+from kit.recovery import recover
+from kit.states import RunStatus
+from kit.trackers import Metrics
+from kit.trackers.spool import Spool
+from tests.factories import record, spec
+
+
+@pytest.fixture
+def opened(project: Path) -> Project:
+    return open_project(project)
+
+
+@pytest.fixture
+def dead() -> ProcessId:
+    """A process that was there, and is gone."""
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1) as process:
+        named = identify(process.pid)
+    assert named is not None
+    return named
+
+
+def add(
+    project: Project, run_id: str, *, status: RunStatus, age: float = 0, supervisor: ProcessId | None = None
+) -> RunRecord:
+    at = _clock.now() - timedelta(seconds=age)
+    project.store.create(spec(run_id, project_root=str(project.root)), record(run_id, at=at))
+    project.paths.run(run_id).root.mkdir()
+    if status is not RunStatus.QUEUED:
+        project.store.transition(run_id, RunStatus.STARTING, at=at)
+    if status is RunStatus.RUNNING:
+        project.store.transition(run_id, RunStatus.RUNNING, at=at)
+    if supervisor is not None:
+        project.store.attach(run_id, supervisor=supervisor)
+    return project.store.get(run_id)
+
+
+def test_nothing_to_settle_is_nothing_done(opened: Project) -> None:
+    assert recover(opened) == []
+
+
+@pytest.mark.parametrize("status", [RunStatus.STARTING, RunStatus.RUNNING])
+def test_a_run_whose_supervisor_is_gone_is_lost(opened: Project, dead: ProcessId, status: RunStatus) -> None:
+    add(opened, "a1", status=status, supervisor=dead)
+    assert [run.run_id for run in recover(opened)] == ["a1"]
+    found = opened.store.get("a1")
+    assert (found.status, found.exit_code) == (RunStatus.LOST, 1)
+    assert found.reason is not None
+    assert found.ended_at is not None
+    assert recover(opened) == []
+
+
+def test_the_reused_pid_of_a_supervisor_fools_nobody(opened: Project) -> None:
+    own = this_process()
+    add(opened, "a1", status=RunStatus.RUNNING, supervisor=replace(own, started=own.started - 1))
+    add(opened, "b2", status=RunStatus.RUNNING, supervisor=replace(own, boot="the one before"))
+    assert {run.run_id for run in recover(opened)} == {"a1", "b2"}
+
+
+@pytest.mark.parametrize("status", [RunStatus.STARTING, RunStatus.RUNNING])
+def test_a_run_whose_supervisor_lives_goes_on(opened: Project, status: RunStatus) -> None:
+    before = add(opened, "a1", status=status, age=3600, supervisor=this_process())
+    assert recover(opened) == []
+    assert opened.store.get("a1") == before
+
+
+@pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.STARTING])
+def test_a_run_that_has_no_supervisor_yet_gets_some_time(opened: Project, status: RunStatus) -> None:
+    add(opened, "new", status=status, age=5)
+    add(opened, "old", status=status, age=61)
+    assert [(run.run_id, run.reason) for run in recover(opened)] == [("old", "it never came to start")]
+
+
+def test_ended_runs_stay_as_they_ended(opened: Project, dead: ProcessId) -> None:
+    add(opened, "a1", status=RunStatus.RUNNING, supervisor=dead)
+    opened.store.transition("a1", RunStatus.SUCCEEDED, at=_clock.now(), exit_code=0)
+    assert recover(opened) == []
+    assert opened.store.get("a1").status is RunStatus.SUCCEEDED
+
+
+def test_what_a_lost_run_logged_is_kept(opened: Project, dead: ProcessId) -> None:
+    add(opened, "a1", status=RunStatus.RUNNING, supervisor=dead)
+    spool = Spool(opened.paths.run("a1").spool)
+    spool.append(Metrics((MetricPoint("loss", 0.25, 0, 1.5),)))
+    spool.close()
+    with opened.paths.run("a1").spool.open("a") as torn:
+        torn.write('{"metrics":[["lo')
+    recover(opened)
+    assert opened.store.get("a1").metrics == {"loss": 0.25}
+
+
+def test_a_lost_run_without_its_folder_is_settled_too(opened: Project, dead: ProcessId) -> None:
+    add(opened, "a1", status=RunStatus.RUNNING, supervisor=dead)
+    opened.paths.run("a1").root.rmdir()
+    assert [run.status for run in recover(opened)] == [RunStatus.LOST]
+
+
+def test_a_lost_run_that_mlflow_knows_but_whose_folder_is_gone_is_settled_too(opened: Project, dead: ProcessId) -> None:
+    add(opened, "a1", status=RunStatus.RUNNING, supervisor=dead)
+    opened.store.attach("a1", mlflow_run_id="m1")
+    opened.paths.run("a1").root.rmdir()
+    assert [run.status for run in recover(opened)] == [RunStatus.LOST]
+
+
+def test_what_a_lost_run_had_started_is_ended(opened: Project, dead: ProcessId) -> None:
+    """The run's process is gone with its supervisor, a process that it started is still in its group."""
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    leader = subprocess.Popen([sys.executable, "-c", f"input(); {code}"], stdin=-1, stdout=-1, process_group=0)
+    run = identify(leader.pid)
+    reader, writer = leader.stdout, leader.stdin
+    assert run is not None
+    assert reader is not None
+    assert writer is not None
+    writer.write(b"go\n")
+    writer.flush()
+    assert reader.readline() == b"1\n"
+    leader.wait()
+    add(opened, "a1", status=RunStatus.RUNNING, supervisor=dead)
+    opened.store.attach("a1", process=run)
+    recover(opened)
+    assert reader.read() == b""  # its last writer is gone
+    writer.close()
+    reader.close()
+
+
+def test_a_group_that_belongs_to_another_by_now_is_left_alone(opened: Project, dead: ProcessId) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1, process_group=0) as other:
+        named = identify(other.pid)
+        assert named is not None
+        add(opened, "a1", status=RunStatus.RUNNING, supervisor=dead)
+        add(opened, "b2", status=RunStatus.RUNNING, supervisor=dead)
+        opened.store.attach("a1", process=replace(named, started=named.started - 1))
+        opened.store.attach("b2", process=replace(named, boot="before"))
+        assert len(recover(opened)) == 2
+        assert is_alive(named)
+        other.communicate(b"\n")
+        assert other.returncode == 0

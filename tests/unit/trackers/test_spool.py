@@ -1,0 +1,310 @@
+"""What was logged is in the file first, and reaches the tracker once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.errors import ServiceError
+from kit.models import MetricPoint
+from kit.paths import RunPaths
+from kit.trackers import Artifact, Entry, MemoryTracker, Metrics, Params, Tags
+from kit.trackers.spool import Progress, Sender, Spool, SpoolTail, _from_plain, _to_plain, deliver, last_metrics
+from tests.support import until
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunPaths:
+    return RunPaths(tmp_path)
+
+
+class Unsteady(MemoryTracker):
+    """A tracker whose service fails some times, sometimes after it took a part; it counts what arrives."""
+
+    def __init__(self, *, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+        self.calls = 0
+        self.arrived: list[Entry] = []
+
+    def send(self, entries: Sequence[Entry]) -> None:
+        self.calls += 1
+        if self.failures:
+            self.failures -= 1
+            raise ServiceError("the service is down")
+        self.arrived.extend(entries)
+        super().send(entries)
+
+
+def point(value: float, step: int = 0, key: str = "loss") -> Metrics:
+    return Metrics((MetricPoint(key, value, step, 1.5),))
+
+
+def values(tracker: MemoryTracker) -> list[float]:
+    return [point.value for point in tracker.points]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+metrics = st.builds(
+    Metrics,
+    st.lists(st.builds(MetricPoint, texts, st.floats(), st.integers(0, 2**53), st.floats(0, 2e9)), max_size=5).map(
+        tuple
+    ),
+)
+entries = st.one_of(
+    metrics,
+    st.builds(Params, st.dictionaries(texts, texts, max_size=4)),
+    st.builds(Tags, st.dictionaries(texts, texts, max_size=4)),
+    st.builds(lambda name: Artifact(Path("/run") / "x", name), texts),
+)
+
+
+@given(entry=entries)
+def test_an_entry_comes_back_from_its_line_as_it_was(entry: Entry) -> None:
+    line = json.dumps(_to_plain(entry), ensure_ascii=False)
+    assert "\n" not in line
+    again = _from_plain(json.loads(line))
+    assert repr(again) == repr(entry)  # NaN is not equal to itself
+
+
+def test_a_line_that_is_no_entry_is_refused() -> None:
+    with pytest.raises(ValueError, match="not an entry"):
+        _from_plain({"other": 1})
+
+
+def test_entries_arrive_in_order_and_progress_does_not(run: RunPaths) -> None:
+    spool, tracker = Spool(run.spool), Unsteady(failures=0)
+    sent: list[Entry] = [point(1), Params({"a": "1"}), Tags({"b": "2"}), Artifact(run.root, "x"), point(2, 1)]
+    for entry in sent:
+        spool.append(entry)
+        spool.append(Progress("epoch", 1, None))
+    spool.close()
+    deliver(run, tracker)
+    assert tracker.arrived == sent
+
+
+def test_nothing_logged_is_nothing_sent(run: RunPaths) -> None:
+    deliver(run, MemoryTracker())
+    assert not run.sent.exists()
+    assert last_metrics(run.spool) == {}
+
+
+def test_a_torn_last_line_is_left_for_later(run: RunPaths) -> None:
+    spool, tracker = Spool(run.spool), MemoryTracker()
+    spool.append(point(1))
+    whole = run.spool.read_bytes()
+    spool.append(point(2, 1))
+    second = run.spool.read_bytes()[len(whole) :]
+    for length in range(1, len(second)):
+        run.spool.write_bytes(whole + second[:length])
+        deliver(run, tracker)
+        assert values(tracker) == [1.0]
+        assert last_metrics(run.spool) == {"loss": 1.0}
+    run.spool.write_bytes(whole + second)
+    deliver(run, tracker)
+    assert values(tracker) == [1.0, 2.0]
+
+
+def test_a_line_that_a_full_disk_tore_costs_only_itself(tmp_path: Path) -> None:
+    """A limit on the size of files does what a full disk does: a part of the line is written, then nothing is."""
+    code = f"""
+import resource, signal, sys
+from pathlib import Path
+from kit.models import MetricPoint
+from kit.trackers import Metrics
+from kit.trackers.spool import Spool
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path({str(tmp_path / "spool.jsonl")!r})
+spool = Spool(path)
+def log(value): spool.append(Metrics((MetricPoint("loss", float(value), value, 1.5),)))
+log(1)
+size = path.stat().st_size
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
+refused = 0
+for value in (2, 3):
+    try:
+        log(value)
+    except OSError:
+        refused += 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+log(4)
+log(5)
+print(refused)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2"
+    tracker = MemoryTracker()
+    deliver(RunPaths(tmp_path), tracker)
+    assert values(tracker) == [1.0, 4.0, 5.0]
+    assert last_metrics(tmp_path / "spool.jsonl") == {"loss": 5.0}
+
+
+def test_odd_numbers_survive(run: RunPaths) -> None:
+    spool, tracker = Spool(run.spool), MemoryTracker()
+    for step, value in enumerate([math.nan, math.inf, -math.inf, 5e-324, 0.1 + 0.2]):
+        spool.append(point(value, step))
+    deliver(run, tracker)
+    assert math.isnan(values(tracker)[0])
+    assert values(tracker)[1:] == [math.inf, -math.inf, 5e-324, 0.1 + 0.2]
+
+
+def test_delivery_goes_on_where_it_was(run: RunPaths) -> None:
+    spool, tracker = Spool(run.spool), Unsteady(failures=0)
+    spool.append(point(1))
+    deliver(run, tracker)
+    assert int(run.sent.read_text()) == run.spool.stat().st_size
+    spool.append(point(2, 1))
+    deliver(run, tracker)
+    deliver(run, tracker)
+    assert tracker.arrived == [point(1), point(2, 1)]
+
+
+@pytest.mark.parametrize("failures", [1, 2, 5])
+def test_what_a_failing_tracker_did_not_take_is_sent_once(run: RunPaths, failures: int) -> None:
+    spool, tracker = Spool(run.spool), Unsteady(failures=failures)
+    for step in range(10):
+        spool.append(point(step, step))
+    for _ in range(failures):
+        with pytest.raises(ServiceError):
+            deliver(run, tracker)
+        assert not run.sent.exists()
+    deliver(run, tracker)
+    assert tracker.arrived == [point(step, step) for step in range(10)]
+
+
+def test_a_long_spool_is_noted_piece_by_piece(run: RunPaths) -> None:
+    spool, tracker = Spool(run.spool), Unsteady(failures=0)
+    for step in range(2000):
+        spool.append(Tags({"text": "x" * 1000, "step": str(step)}))
+    deliver(run, tracker)
+    assert tracker.calls > 3
+    half = Unsteady(failures=0)
+    offset = run.spool.read_bytes().rindex(b"\n", 0, len(run.spool.read_bytes()) // 2) + 1
+    run.sent.write_text(str(offset))
+    deliver(run, half)
+    assert half.arrived == tracker.arrived[-len(half.arrived) :]
+
+
+def test_appending_processes_do_not_tear_each_others_lines(run: RunPaths) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom kit.trackers import Tags\nfrom kit.trackers.spool import Spool\n"
+        "spool = Spool(Path(sys.argv[1]))\nfor n in range(300): spool.append(Tags({sys.argv[2]: 'x' * 500}))\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(run.spool), str(n)]) for n in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    tracker = Unsteady(failures=0)
+    deliver(run, tracker)
+    assert len(tracker.arrived) == 900
+
+
+def test_the_last_value_of_each_metric_counts(run: RunPaths) -> None:
+    spool = Spool(run.spool)
+    for entry in (point(1), point(5, 0, "auc"), Params({"loss": "9"}), point(2, 1), Progress("", 3, 4)):
+        spool.append(entry)
+    assert last_metrics(run.spool) == {"loss": 2.0, "auc": 5.0}
+
+
+def test_who_watches_sees_what_is_new(run: RunPaths) -> None:
+    tail, spool = SpoolTail(run.spool), Spool(run.spool)
+    tail.read()
+    assert (tail.metrics, tail.progress) == ({}, None)
+    spool.append(point(1))
+    spool.append(Progress("epoch", 1, 9))
+    tail.read()
+    assert tail.metrics == {"loss": 1.0}
+    assert tail.progress is not None
+    assert (tail.progress.description, tail.progress.done, tail.progress.total) == ("epoch", 1, 9)
+    spool.append(point(2, 1))
+    tail.read()
+    assert tail.metrics == {"loss": 2.0}
+
+
+class TestSender:
+    def test_it_delivers_while_the_task_works(self, run: RunPaths) -> None:
+        spool, tracker = Spool(run.spool), MemoryTracker()
+        sender = Sender(run, tracker)
+        spool.append(point(1))
+        until(lambda: values(tracker) == [1.0], "the first point")
+        spool.append(point(2, 1))
+        sender.finish()
+        assert values(tracker) == [1.0, 2.0]
+
+    def test_it_goes_on_after_failures(self, run: RunPaths) -> None:
+        spool, tracker = Spool(run.spool), Unsteady(failures=2)
+        sender = Sender(run, tracker)
+        spool.append(point(1))
+        until(lambda: tracker.arrived, "the service to be back")
+        sender.finish()
+        assert tracker.arrived == [point(1)]
+
+    def test_what_cannot_be_sent_at_the_end_is_said(self, run: RunPaths) -> None:
+        spool, tracker = Spool(run.spool), Unsteady(failures=1000)
+        sender = Sender(run, tracker)
+        spool.append(point(1))
+        with pytest.raises(ServiceError, match="down"):
+            sender.finish()
+        assert not run.sent.exists()
+
+    def test_a_fork_in_the_middle_of_a_delivery_leaves_a_child_that_works(self, tmp_path: Path) -> None:
+        """In a process of its own: forking one that has threads is what pytest must not do."""
+        code = f"""
+import os, sys, threading, warnings
+from pathlib import Path
+from kit.models import MetricPoint
+from kit.paths import RunPaths
+from kit.trackers import MemoryTracker, Metrics
+from kit.trackers.spool import Sender, Spool
+
+warnings.simplefilter("ignore")
+lock, inside, go_on = threading.Lock(), threading.Event(), threading.Event()
+
+class Slow(MemoryTracker):
+    def send(self, entries):
+        with lock:
+            inside.set()
+            go_on.wait()
+            super().send(entries)
+
+Sender._PAUSE = 0.001
+run = RunPaths(Path({str(tmp_path)!r}))
+spool, tracker = Spool(run.spool), Slow()
+sender = Sender(run, tracker)
+for number in range(20):
+    spool.append(Metrics((MetricPoint("loss", 1.0, number, 1.5),)))
+    inside.wait()
+    threading.Timer(0.01, go_on.set).start()
+    child = os.fork()
+    if child == 0:
+        with lock:  # held by the delivery, had the fork not waited for it
+            spool.append(Metrics((MetricPoint("child", 1.0, number, 1.5),)))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    inside.clear()
+    go_on.clear()
+    spool.append(Metrics((MetricPoint("more", 1.0, number, 1.5),)))
+go_on.set()
+sender.finish()
+print(len({{(point.key, point.step) for point in tracker.points}}), len(tracker.points))
+"""
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        )
+        try:
+            out, err = process.communicate(timeout=100)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        assert (process.returncode, err) == (0, "")
+        assert out.split() == ["60", "60"]
