@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ from kit import _clock, config
 from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
-from kit.errors import Cancelled, ExitCode, KitError, RunError, ServiceError, from_os_error
+from kit.errors import Cancelled, ExitCode, KitError, RunError, ServiceError, UserError, from_os_error
 from kit.models import RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.paths import RunPaths
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["execute", "settle"]
 
+# Where a traceback passes through on its way to the task: kit itself, and how Python imports.
+_NOT_THE_TASKS = (str(Path(__file__).parent), importlib.__file__, "<frozen importlib")
+
 
 def execute(paths: RunPaths) -> int:
     """Run the task of the spec in this run's folder; leaves `result.json` and gives the exit code."""
@@ -50,7 +54,8 @@ def execute(paths: RunPaths) -> int:
         result = Result(ExitCode.OK, tracked=tracked)
     except KitError as error:
         result = Result(error.exit_code, mask(error.what), error.where, error.fix)
-        if not isinstance(error, Cancelled):
+        # A user's mistake, found before the task began, is told by the command that asked for the run.
+        if not isinstance(error, Cancelled | UserError):
             print(f"error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
     except _TaskFailed as failure:
         result = failure.result
@@ -129,7 +134,12 @@ class _Execution:
     def _load(self) -> Callable[[Run], object]:
         """Import the task and give it its config. What is wrong with either is the user's input, not a failure."""
         spec = self._spec
-        function = config.load_task(spec.task, self._project.root)
+        try:
+            function = config.load_task(spec.task, self._project.root)
+        except KitError:
+            raise
+        except BaseException as error:  # whatever the module raises while it is imported
+            raise _TaskFailed(_told(error)) from error
         parameters = config.task_parameters(function)
         argument = config.task_config(parameters, spec.config, where=self._origin)
         if not parameters.wants_run:
@@ -223,9 +233,9 @@ def _told(error: BaseException) -> Result:
         print(f"error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
         return Result(error.exit_code, mask(error.what), error.where, error.fix)
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(str(Path(__file__).parent)):
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_NOT_THE_TASKS):
         frames = frames.tb_next
-    lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
+    lines = traceback.format_exception(type(error), error, frames)
     text = mask("".join(lines))
     print(text, end="", file=sys.stderr)  # noqa: T201
     code = error.code if isinstance(error, SystemExit) else None

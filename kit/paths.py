@@ -11,6 +11,7 @@ from kit.errors import UserError
 __all__ = ["ProjectPaths", "RunPaths", "find_project", "safe_name"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SETTINGS = re.compile(r"^\[tool\.kit[.\]]", re.MULTILINE)
 
 
 def safe_name(name: str) -> str:
@@ -133,7 +134,7 @@ def find_project(start: Path) -> ProjectPaths:
     start = start.resolve()
     for folder in (start, *start.parents):
         pyproject = folder / "pyproject.toml"
-        if pyproject.is_file() and re.search(r"^\[tool\.kit[.\]]", pyproject.read_text("utf-8"), re.MULTILINE):
+        if pyproject.is_file() and _SETTINGS.search(pyproject.read_text("utf-8", "replace")):
             return ProjectPaths(folder)
     raise UserError(
         "not a kit project: no pyproject.toml with [tool.kit] here or above",

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.errors import ServiceError
+from kit.errors import ServiceError, UserError
 from kit.paths import ProjectPaths, find_project
 from kit.settings import Settings, parse_settings
 
@@ -73,5 +73,8 @@ def open_project(start: Path) -> Project:
         UserError: If there is none, or its `[tool.kit]` cannot be used.
     """
     paths = find_project(start)
-    settings = parse_settings(paths.pyproject.read_text("utf-8"), where="pyproject.toml")
-    return Project(paths, settings)
+    try:
+        text = paths.pyproject.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"not UTF-8: {error.reason}", where="pyproject.toml", fix="Save the file as UTF-8.") from error
+    return Project(paths, parse_settings(text, where="pyproject.toml"))

@@ -68,8 +68,9 @@ def plan(project: Project, request: Request, *, progress: bool = False) -> RunSp
     run_id = secrets.token_hex(_ID_BYTES)
     composed = compose(project, request, run_id=run_id)
     with _writing():
-        project.paths.create_state()
+        _ = project.store  # one that cannot be used says so before anything is left behind
     tracking_uri = project.tracking_uri
+    vcs.check(project.root)
     versions = snapshots.prepare_data(project, progress=progress)
     snapshot = snapshots.take(project, run_id, seed=_seed(project, composed.config), versions=versions)
     return RunSpec(
@@ -164,9 +165,9 @@ def rejected(project: Project, run_id: str) -> Result | None:
 
 def discard(project: Project, run_id: str) -> None:
     """Remove every trace of a run that never began."""
-    project.store.delete(run_id)
-    shutil.rmtree(project.paths.run(run_id).root, ignore_errors=True)
+    shutil.rmtree(project.paths.run(run_id).root, ignore_errors=True)  # first: it makes room on a full disk
     vcs.delete_snapshot(project.root, run_id)
+    project.store.delete(run_id)
 
 
 def find(project: Project, name: str) -> RunRecord:

@@ -92,7 +92,10 @@ def commit_all(root: Path, message: str = "more") -> None:
 def kit(root: Path, *arguments: str, env: Mapping[str, str] | None = None, code: int | None = 0) -> Done:
     """Run the real command in `root`; fails unless it leaves with `code` (None: any)."""
     process = start_kit(root, *arguments, env=env)
-    out, err = process.communicate(timeout=_PATIENCE * 2)
+    try:
+        out, err = process.communicate(timeout=_PATIENCE * 2)
+    finally:
+        process.kill()  # its run ends with it
     done = Done(process.returncode, out, err)
     if code is not None and done.code != code:
         pytest.fail(f"kit {' '.join(arguments)}: exit code {done.code}, not {code}\n{done.out}\n{done.err}")

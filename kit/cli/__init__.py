@@ -5,6 +5,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+    from kit.errors import UserError
 
 __all__ = ["main"]
 
@@ -38,9 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
         print_error(from_os_error(error))
         return ExitCode.HOST
     except usage_error as error:
-        error.show()
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            print_error(_in_one_line(error))
         return ExitCode.USER
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _in_one_line(error: typer.BadParameter) -> UserError:
+    """What is wrong with the command line, without the usage that would be put before it."""
+    from kit.errors import UserError
+
+    what, _, fix = error.format_message().partition(". ")
+    usage = "kit" if error.ctx is None else error.ctx.command_path
+    return UserError(what[:1].lower() + what[1:].rstrip("."), fix=fix or f"See `{usage} --help`.")

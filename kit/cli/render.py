@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kit.models import RunRecord, to_json
 from kit.states import RunStatus
@@ -83,8 +83,21 @@ def record_json(record: RunRecord) -> dict[str, Any]:
     return plain
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
-    """Print a table: ruled on a terminal, tabs on a pipe."""
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+    whole: Collection[int] = (),
+) -> None:
+    """Print a table: aligned on a terminal, tabs on a pipe.
+
+    Args:
+        headers: The columns' names.
+        rows: Texts, or rich's texts.
+        right: The columns to align to the right.
+        whole: The columns that are never folded, as ids are to be copied.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -95,7 +108,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: It
         return
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for index, header in enumerate(headers):
-        grid.add_column(header, justify="right" if index in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if index in right else "left"
+        grid.add_column(header, justify=justify, overflow="fold", no_wrap=index in whole)
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
     out.print(grid)

@@ -128,7 +128,7 @@ def _sweep(project: Project, request: runs.Request, *, jobs: int | None, as_json
     def on_end(record: RunRecord) -> None:
         nonlocal shown
         shown += 1
-        values = "  ".join(f"{key} {number(value)}" for key, value in list(record.metrics.items())[:4])
+        values = record.reason or "  ".join(f"{key} {number(value)}" for key, value in list(record.metrics.items())[:4])
         line = f"{shown:>3}  {record.run_id}  {record.status:<9}  {' '.join(record.overrides)}  {values}"
         console(stderr=as_json).print(line, markup=False, soft_wrap=True)
 

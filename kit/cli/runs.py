@@ -87,20 +87,35 @@ def _list(found: list[RunRecord], sort: str | None) -> None:
     from rich.text import Text
 
     now = _clock.now()
-    logged = dict.fromkeys(key for record in found for key in record.metrics)
-    shown = sorted(logged, key=lambda key: key != sort)[:_SHOWN_METRICS]
-    rows = (
+    rows = [
         [
             record.run_id,
             record.name,
             Text(record.status, STYLES[record.status]),
             ago(record.created_at, now),
             duration(record.duration(now)),
-            *(number(record.metrics.get(key)) for key in shown),
         ]
         for record in found
-    )
-    table(["run", "name", "status", "when", "took", *shown], rows, right=range(4, 5 + len(shown)))
+    ]
+    headers = ["run", "name", "status", "when", "took"]
+    logged = dict.fromkeys(key for record in found for key in record.metrics)
+    wanted = sorted(logged, key=lambda key: key != sort)[:_SHOWN_METRICS]
+    taken = sum(max(len(str(cell)) for cell in column) + 2 for column in zip(headers, *rows, strict=True))
+    shown = _that_fit(wanted, console().width - taken)
+    for row, record in zip(rows, found, strict=True):
+        row.extend(number(record.metrics.get(key)) for key in shown)
+    table([*headers, *shown], rows, right=range(4, 5 + len(shown)), whole=range(5))
+
+
+def _that_fit(keys: list[str], width: int) -> list[str]:
+    """As many of the metrics as have room, but the first in any case: it is the one that was asked for."""
+    shown: list[str] = []
+    for key in keys:
+        width -= max(len(key), 9) + 2
+        if width < 0 and shown:
+            break
+        shown.append(key)
+    return shown
 
 
 def show(name: _RunName, *, as_json: _AsJson = False) -> None:

@@ -24,7 +24,6 @@ from pathlib import Path
 from kit import _clock
 from kit._process import become_subreaper, descendants, identify, signal_processes, this_process
 from kit.errors import ExitCode
-from kit.errors import ExitCode
 from kit.executors._console import ConsoleLog
 from kit.models import RunSpec, from_json
 from kit.outcomes import Result, Stop, judge

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from kit.errors import HostError, UserError
@@ -34,6 +34,12 @@ def create_sqlite_engine(path: Path, *, writes: bool = True) -> Engine:
         connection.isolation_level = None  # transactions are ours, below
         for pragma in ("synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
+            raise _unusable(path, str(error)) from error
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:  # noqa: ANN401
@@ -97,13 +103,14 @@ def _revision(path: Path) -> str | None:
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Turn what SQLite says into what the user can do."""
-    from sqlalchemy.exc import DatabaseError
-
     try:
         yield
-    except (sqlite3.DatabaseError, DatabaseError) as error:
-        said = str(error.orig if isinstance(error, DatabaseError) else error)
-        fix = "Check the disk's free space and who owns the folder."
-        if "malformed" in said or "not a database" in said:
-            fix = f"Move it away and start a new one: `mv {path} {path}.damaged` (MLflow keeps its own record)."
-        raise HostError(f"the run store cannot be used: {said}", where=str(path), fix=fix) from error
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, str(error)) from error
+
+
+def _unusable(path: Path, said: str) -> HostError:
+    fix = "Check the disk's free space and who owns the folder."
+    if "malformed" in said or "not a database" in said:
+        fix = f"Move it away and start a new one: `mv {path} {path}.damaged` (MLflow keeps its own record)."
+    return HostError(f"the run store cannot be used: {said}", where=str(path), fix=fix)

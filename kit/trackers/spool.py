@@ -117,14 +117,18 @@ def _entries(lines: Iterable[bytes]) -> Iterator[Entry | Progress]:
 
 
 def last_metrics(path: Path) -> dict[str, float]:
-    """The last value of each metric in a spool; empty if there is none."""
-    return {
-        point.key: point.value
-        for entries, _ in _read(path)
-        for entry in entries
-        if isinstance(entry, Metrics)
-        for point in entry.points
-    }
+    """The last value of each metric in a spool, those logged last of all first; empty if there is none.
+
+    A task's last word is what it returns, and that is what its user wants to see.
+    """
+    values: dict[str, float] = {}
+    last: Metrics | None = None
+    for entries, _ in _read(path):
+        for entry in entries:
+            if isinstance(entry, Metrics):
+                last = entry
+                values.update((point.key, point.value) for point in entry.points)
+    return {} if last is None else {point.key: point.value for point in last.points} | values
 
 
 class SpoolTail:

@@ -14,7 +14,7 @@ from kit.errors import ServiceError
 from kit.models import DataVersion, MetricPoint, Origin
 from kit.paths import RunPaths
 from kit.states import TERMINAL, RunStatus
-from kit.trackers import Artifact, MemoryTracker, Metrics, Params, Tags, Tracker
+from kit.trackers import Artifact, Entry, MemoryTracker, Metrics, Params, Tags, Tracker
 from kit.trackers.spool import Spool, deliver
 from tests.factories import snapshot, spec
 from tests.support import closed_port, mlflow_runs
@@ -53,7 +53,7 @@ class InMemory:
         for point in sorted(tracker.points, key=lambda point: point.step):
             if math.isfinite(point.value):
                 series.setdefault(point.key, []).append((point.step, point.value))
-        files = {}
+        files: dict[str, bytes] = {}
         for name, path in tracker.artifacts.items():
             found = [path] if path.is_file() else sorted(inner for inner in path.rglob("*") if inner.is_file())
             files |= {f"{name}/{each.relative_to(path)}".removesuffix("/."): each.read_bytes() for each in found}
@@ -72,6 +72,7 @@ class InMlflow:
         return MlflowTracker(self._uri, locks=self._folder)
 
     def seen(self, tracker: Tracker) -> Seen:
+        assert not isinstance(tracker, MemoryTracker)
         found = mlflow_runs(self._folder)[spec().run_id]
         files = {
             str(path.relative_to(found.artifacts)): path.read_bytes()
@@ -143,7 +144,7 @@ def test_odd_numbers_hold_up_nothing(place: Place) -> None:
 def test_what_comes_again_changes_nothing(place: Place, tmp_path: Path) -> None:
     tracker = begun(place)
     (tmp_path / "a.txt").write_text("a")
-    entries = [
+    entries: list[Entry] = [
         Metrics((point("loss", 1), point("loss", 0.5, 1))),
         Params({"rows": "5"}),
         Tags({"stage": "late"}),

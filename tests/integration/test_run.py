@@ -232,6 +232,7 @@ def tracked(made: tuple[Place, Done, dict[str, Any]]) -> MlflowRun:
     return place.tracked(shown["run_id"])
 
 
+@pytest.mark.xdist_group("one run")
 class TestOneRun:
     """Everything that one run with data, uncommitted work and MLflow of its own leaves behind."""
 
@@ -409,9 +410,8 @@ class TestFailures:
 class TestStopping:
     """A run that is stopped is gone with all it started, and is known as stopped."""
 
-    def test_a_time_limit_ends_everything(self, fresh: Callable[..., Place]) -> None:
-        """Three tasks at once: one that tidies up, one that ignores to be asked, one with a daemon that ignores it too."""
-        place = fresh()
+    def test_a_time_limit_ends_everything(self, place: Place) -> None:
+        """Three tasks at once: one that tidies up, one that ignores to be asked, one with a daemon like that."""
         names = ["waits", "deaf", "daemon"]
         asked = [("run", "--json", f"experiment={name}", "--timeout", "30") for name in names]
         clients = [start_kit(place.root, *arguments, env=place.env) for arguments in asked]
@@ -428,35 +428,29 @@ class TestStopping:
         assert not Path(f"/proc/{pid}").exists()
         assert processes_of(place.root) == []
 
-    def test_a_run_that_is_stopped_before_it_is_tracked_is_tracked_as_stopped(
-        self, fresh: Callable[..., Place]
-    ) -> None:
-        place = fresh({"conf/experiment/slow.yaml": experiment("logs").replace("tasks.logs", "slow.train")})
+    def test_a_run_that_is_stopped_before_it_is_tracked_is_tracked_as_stopped(self, place: Place) -> None:
         write(
             place.root, {"src/tiny/slow.py": "import threading\nthreading.Event().wait()\ndef train(cfg: dict): ...\n"}
         )
-        record = place.run("experiment=slow", "--timeout", "1", code=124)
+        record = place.run("task=tiny.slow.train", "--timeout", "1", code=124)
         assert record["started_at"] is None
         assert place.show(record["run_id"])["tracked"] is True
         assert place.tracked(record["run_id"]).status == "KILLED"
 
-    def test_what_a_successful_task_leaves_behind_is_ended(self, fresh: Callable[..., Place]) -> None:
-        place = fresh()
+    def test_what_a_successful_task_leaves_behind_is_ended(self, place: Place) -> None:
         record = place.run("experiment=leaves_a_daemon")
         assert record["status"] == "succeeded"
         assert processes_of(place.root) == []
 
     def started(self, place: Place, name: str) -> tuple[subprocess.Popen[str], str]:
+        before = set(place.root.glob(".kit/runs/*"))
         client = start_kit(place.root, "run", f"experiment={name}", env=place.env)
-        logs = until(
-            lambda: [log for log in place.root.glob(".kit/runs/*/console.log") if "started" in log.read_text()],
-            "the task to start",
-        )
-        return client, logs[0].parent.name
+        run = until(lambda: set(place.root.glob(".kit/runs/*")) - before, "the run's folder").pop()
+        until(lambda: (run / "console.log").exists() and "started" in (run / "console.log").read_text(), "the task")
+        return client, run.name
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-    def test_a_polite_stop_lets_the_task_tidy_up(self, fresh: Callable[..., Place], number: signal.Signals) -> None:
-        place = fresh()
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_a_polite_stop_lets_the_task_tidy_up(self, place: Place, number: signal.Signals) -> None:
         client, run_id = self.started(place, "waits")
         client.send_signal(number)
         out, err = client.communicate(timeout=100)
@@ -470,8 +464,7 @@ class TestStopping:
         assert "Traceback" not in out + err
         assert processes_of(place.root) == []
 
-    def test_a_second_ctrl_c_does_not_wait(self, fresh: Callable[..., Place]) -> None:
-        place = fresh()
+    def test_a_second_ctrl_c_does_not_wait(self, place: Place) -> None:
         client, run_id = self.started(place, "deaf")
         client.send_signal(signal.SIGINT)
         assert client.stderr is not None
@@ -485,8 +478,7 @@ class TestStopping:
         assert processes_of(place.root) == []
         assert until(lambda: place.tracked(run_id).status == "KILLED", "MLflow to be told")
 
-    def test_another_command_can_cancel_it(self, fresh: Callable[..., Place]) -> None:
-        place = fresh()
+    def test_another_command_can_cancel_it(self, place: Place) -> None:
         client, run_id = self.started(place, "waits")
         assert run_id in place.kit("cancel", run_id[:5]).out
         client.communicate(timeout=100)
@@ -514,6 +506,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, str, list[Don
     return place, run_id, [done, *says, place.kit("run", "--dry-run", *asked)]
 
 
+@pytest.mark.xdist_group("secrets")
 class TestSecrets:
     """What is secret stays with the task."""
 

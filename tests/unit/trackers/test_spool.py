@@ -216,6 +216,17 @@ def test_the_last_value_of_each_metric_counts(run: RunPaths) -> None:
     assert last_metrics(run.spool) == {"loss": 2.0, "auc": 5.0}
 
 
+def test_what_was_logged_last_of_all_comes_first(run: RunPaths) -> None:
+    spool = Spool(run.spool)
+    for entry in (
+        point(3.0),
+        point(2.0),
+        Metrics((MetricPoint("auc", 0.6, 0, 1.0), MetricPoint("brier", 0.1, 0, 1.0))),
+    ):
+        spool.append(entry)
+    assert list(last_metrics(run.spool).items()) == [("auc", 0.6), ("brier", 0.1), ("loss", 2.0)]
+
+
 def test_who_watches_sees_what_is_new(run: RunPaths) -> None:
     tail, spool = SpoolTail(run.spool), Spool(run.spool)
     tail.read()
