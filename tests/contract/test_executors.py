@@ -1,0 +1,216 @@
+"""What every executor must do, with real runs. Another executor joins by a `Place` in `PLACES`."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kit import runs
+from kit._process import is_alive
+from kit.executors.base import Executor, Handle
+from kit.executors.local import LocalExecutor
+from kit.models import Limits, RunRecord
+from kit.project import Project, open_project
+from kit.states import RunStatus
+from tests.support import environment, new_project, processes_of, until
+
+pytestmark = pytest.mark.xdist_group("executors")
+
+FILES = {
+    "src/tiny/tasks.py": """
+        import os
+        import sys
+        import threading
+
+        import kit
+
+
+        def speaks(cfg: dict, run: kit.Run) -> dict[str, float]:
+            print("one")
+            print("two", file=sys.stderr)
+            os.write(1, b"\\xff no text\\n")
+            return {"score": 0.5}
+
+
+        def asks(cfg: dict) -> dict[str, float]:
+            return {"bytes": float(len(sys.stdin.read()))}
+
+
+        def waits(cfg: dict, run: kit.Run) -> None:
+            print("started", flush=True)
+            try:
+                threading.Event().wait()
+            finally:
+                print("tidied up", flush=True)
+
+
+        def goes_on(cfg: dict, run: kit.Run) -> None:
+            print("started", flush=True)
+            gate = threading.Event()
+            while not (run.dir / "go").exists():
+                gate.wait(0.05)
+
+
+        def floods(cfg: dict) -> None:
+            for number in range(20_000):
+                print(f"line {number:06}")
+        """,
+} | {
+    f"conf/experiment/{name}.yaml": f"# @package _global_\ntask: tiny.tasks.{name}\n"
+    for name in ("speaks", "asks", "waits", "goes_on", "floods")
+}
+
+
+@dataclass
+class Place:
+    """A project whose runs an executor takes."""
+
+    project: Project
+    executor: Executor
+
+    def submit(self, name: str, limits: Limits | None = None) -> Handle:
+        """What `runs.start` does, on this executor."""
+        request = runs.Request(overrides=(f"experiment={name}",), limits=limits or Limits(timeout=200, grace=20))
+        spec = runs.plan(self.project, request)
+        return runs.start(self.project, spec)
+
+    def record(self, handle: Handle) -> RunRecord:
+        return self.project.store.get(handle.run_id)
+
+    def log(self, handle: Handle) -> bytes:
+        return b"".join(self.executor.logs(handle.run_id))
+
+    def started(self, handle: Handle) -> None:
+        until(lambda: b"started" in self.log(handle), "the task to start")
+
+
+def _local(project: Project) -> Executor:
+    return LocalExecutor(project.paths, project.store)
+
+
+PLACES: dict[str, Callable[[Project], Executor]] = {"local": _local}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return new_project(tmp_path_factory.mktemp("executors") / "tiny", FILES)
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, root: Path) -> Iterator[Place]:
+    project = open_project(root)
+    yield Place(project, PLACES[request.param](project))
+    until(lambda: processes_of(root) == [], "nothing to be left of any run")
+
+
+def test_a_run_goes_through_and_is_recorded(place: Place) -> None:
+    handle = place.submit("speaks")
+    assert handle.wait(200)
+    record = place.record(handle)
+    assert (record.status, record.exit_code, record.metrics) == (RunStatus.SUCCEEDED, 0, {"score": 0.5})
+    assert record.tracked
+    assert record.supervisor is not None
+    assert record.process is not None
+    assert not is_alive(record.process)
+    assert handle.wait()  # asked again, it says so again
+    assert place.log(handle) == b"one\ntwo\n\xff no text\n"
+    assert b"".join(place.executor.logs(handle.run_id, follow=True)) == place.log(handle)
+
+
+def test_submitting_does_not_wait(place: Place) -> None:
+    handle = place.submit("goes_on")
+    assert not handle.wait(0)
+    place.started(handle)
+    assert place.record(handle).status is RunStatus.RUNNING
+    assert not handle.wait(0.01)
+    (place.project.paths.run(handle.run_id).root / "go").touch()
+    assert handle.wait(200)
+    assert place.record(handle).status is RunStatus.SUCCEEDED
+
+
+def test_a_run_can_be_asked_to_stop(place: Place) -> None:
+    handle = place.submit("waits")
+    place.started(handle)
+    handle.cancel()
+    handle.cancel()  # impatience of a submitter is not "at once"
+    assert handle.wait(200)
+    assert place.record(handle).status is RunStatus.CANCELLED
+    assert b"tidied up" in place.log(handle)
+    handle.cancel()  # it has ended: nothing happens
+    assert place.record(handle).status is RunStatus.CANCELLED
+
+
+def test_a_run_can_be_made_to_stop(place: Place) -> None:
+    handle = place.submit("waits")
+    place.started(handle)
+    handle.cancel(at_once=True)
+    assert handle.wait(200)
+    assert place.record(handle).status is RunStatus.CANCELLED
+
+
+def test_a_time_limit_is_kept(place: Place) -> None:
+    handle = place.submit("waits", Limits(timeout=10, grace=20))
+    assert handle.wait(200)
+    record = place.record(handle)
+    assert (record.status, record.exit_code) == (RunStatus.TIMED_OUT, 124)
+
+
+def test_a_run_without_a_reader_is_not_interactive(place: Place) -> None:
+    handle = place.submit("asks")
+    assert handle.wait(200)
+    assert place.record(handle).metrics == {"bytes": 0.0}
+
+
+def test_a_flood_is_bounded_and_both_ends_are_kept(place: Place) -> None:
+    handle = place.submit("floods", Limits(log_bytes=10_000))
+    assert handle.wait(200)
+    log = place.log(handle)
+    assert log.startswith(b"line 000000\n")
+    assert log.endswith(b"line 019999\n")
+    assert len(log) <= 20_000 + 100
+    assert place.record(handle).status is RunStatus.SUCCEEDED
+
+
+SUBMITTER = """
+import sys
+from pathlib import Path
+from kit import runs
+from kit.project import open_project
+project = open_project(Path(sys.argv[1]))
+handle = runs.start(project, runs.plan(project, runs.Request(overrides=("experiment=goes_on",))))
+if sys.argv[2] == "detach":
+    handle.detach()
+print(handle.run_id, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("how", "status"), [("detach", RunStatus.SUCCEEDED), ("hold", RunStatus.FAILED)])
+def test_a_run_outlives_its_submitter_only_when_it_was_let_go(
+    place: Place, tmp_path: Path, how: str, status: RunStatus
+) -> None:
+    submitter = subprocess.Popen(
+        [sys.executable, "-c", SUBMITTER, str(place.project.root), how],
+        env=environment(tmp_path / "home"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert submitter.stdout is not None
+    run_id = submitter.stdout.readline().strip()
+    until(lambda: b"started" in b"".join(place.executor.logs(run_id)), "the task to start")
+    submitter.send_signal(signal.SIGKILL)
+    submitter.communicate()
+    if how == "detach":
+        (place.project.paths.run(run_id).root / "go").touch()
+    record = until(lambda: ended if (ended := place.project.store.get(run_id)).status.is_terminal else None, "the end")
+    assert record is not None
+    assert record.status is status
+    if how == "hold":
+        assert record.reason == "stopped because the command that showed it was killed"
