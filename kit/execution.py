@@ -21,7 +21,7 @@ from kit import _clock, config
 from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
-from kit.errors import Cancelled, ExitCode, KitError, RunError, ServiceError, UserError, from_os_error
+from kit.errors import ExitCode, KitError, RunError, ServiceError, UserError, from_os_error
 from kit.models import RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.paths import RunPaths
@@ -52,10 +52,12 @@ def execute(paths: RunPaths) -> int:
         with _stoppable():
             tracked = _Execution(paths, spec, project).run()
         result = Result(ExitCode.OK, tracked=tracked)
+    except _Stopped:
+        result = Result(ExitCode.CANCELLED, "stopped")
     except KitError as error:
         result = Result(error.exit_code, mask(error.what), error.where, error.fix)
         # A user's mistake, found before the task began, is told by the command that asked for the run.
-        if not isinstance(error, Cancelled | UserError):
+        if not isinstance(error, UserError):
             print(f"error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
     except _TaskFailed as failure:
         result = failure.result
@@ -88,6 +90,10 @@ def settle(paths: RunPaths) -> None:
     project.store.attach(spec.run_id, tracked=True)
 
 
+class _Stopped(BaseException):
+    """The supervisor asked the run to end. No `except Exception`, of a task or a library, takes it for a failure."""
+
+
 class _TaskFailed(Exception):
     """The task raised; its traceback is printed and told already."""
 
@@ -103,9 +109,17 @@ class _Execution:
         self._paths = paths
         self._spec = spec
         self._project = project
+        self._tracker: MlflowTracker | None = None
 
     def run(self) -> bool:
         """Run the task; whether the tracker knows everything when it has succeeded."""
+        try:
+            return self._run()
+        except _Stopped:
+            self._end_for_now()
+            raise
+
+    def _run(self) -> bool:
         seed_everything(self._spec.snapshot.seed)
         call = self._load()
         tracker = self._begin_tracking()
@@ -116,8 +130,7 @@ class _Execution:
         sender = None if tracker is None else Sender(self._paths, tracker)
         try:
             handle.log(_as_metrics(self._spec.task, call(handle)))
-        except Cancelled:
-            self._end_for_now(tracker)
+        except _Stopped:
             raise
         except BaseException as error:
             result = _told(error)
@@ -125,18 +138,18 @@ class _Execution:
             raise _TaskFailed(replace(result, tracked=tracked)) from error
         return self._finish_tracking(tracker, sender, RunStatus.SUCCEEDED, None)
 
-    def _end_for_now(self, tracker: MlflowTracker | None) -> None:
+    def _end_for_now(self) -> None:
         """MLflow calls what is active at exit FINISHED. Why this run was stopped only its supervisor can tell."""
         with contextlib.suppress(ServiceError):
-            if tracker is not None:
-                tracker.end(RunStatus.CANCELLED, None)
+            if self._tracker is not None:
+                self._tracker.end(RunStatus.CANCELLED, None)
 
     def _load(self) -> Callable[[Run], object]:
         """Import the task and give it its config. What is wrong with either is the user's input, not a failure."""
         spec = self._spec
         try:
             function = config.load_task(spec.task, self._project.root)
-        except KitError:
+        except (KitError, _Stopped):
             raise
         except BaseException as error:  # whatever the module raises while it is imported
             raise _TaskFailed(_told(error)) from error
@@ -157,7 +170,7 @@ class _Execution:
     def _begin_tracking(self) -> MlflowTracker | None:
         """Start to track. A tracker that cannot be reached must not stop the run: everything stays in the spool."""
         try:
-            tracker = _tracker(self._spec, self._project)
+            self._tracker = tracker = _tracker(self._spec, self._project)
             record = self._project.store.get(self._spec.run_id)
             tracker_id = tracker.start(self._spec, record.params)
             self._project.store.attach(self._spec.run_id, mlflow_run_id=tracker_id)
@@ -267,7 +280,7 @@ def _stoppable() -> Iterator[None]:
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Cancelled("stopped")
+        raise _Stopped
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
