@@ -106,7 +106,11 @@ TASKS = {
             print("started", flush=True)
             run.log({"loss": 0.5})
             try:
-                threading.Event().wait()
+                while True:
+                    try:
+                        threading.Event().wait()
+                    except Exception:  # as loops over batches have it: a stop is not a failure of one of them
+                        continue
             finally:
                 (run.dir / "finally").touch()
 
