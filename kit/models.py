@@ -16,6 +16,7 @@ import msgspec
 
 from kit import redact
 from kit._process import ProcessId
+from kit.errors import ExitCode
 from kit.states import RunStatus
 
 __all__ = [
@@ -155,7 +156,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """Everything needed to start a run, as plain JSON. The one unit that every executor takes."""
+    """Everything needed to start a run, as plain JSON. The one unit that every executor takes.
+
+    `secrets` are the keys of the config, dotted, whose values are secret although their names do not say so.
+    """
 
     run_id: str
     name: str
@@ -171,6 +175,7 @@ class RunSpec:
     origin: Origin = field(default_factory=Origin)
     tags: dict[str, str] = field(default_factory=dict)
     note: str | None = None
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +247,11 @@ class RunRecord:
             params=dict(params),
         )
 
+    @property
+    def began(self) -> bool:
+        """Whether there was a run at all, and not just an input that could not be used."""
+        return self.started_at is not None or self.exit_code != ExitCode.USER
+
     def duration(self, now: datetime) -> float | None:
         """Seconds from start to end, or to `now` while it runs; None before it started."""
         if self.started_at is None:
@@ -250,14 +260,14 @@ class RunRecord:
 
 
 def masked(spec: RunSpec) -> RunSpec:
-    """The spec as it may be stored and shown: without the secrets that its config and overrides hold."""
+    """The spec as it may be stored, tracked and shown: without the secrets in its config, overrides, tags and note."""
     return replace(
         spec,
-        config=redact.mask_config(spec.config),
+        config=redact.mask_config(spec.config, frozenset(spec.secrets)),
         overrides=tuple(map(redact.mask, spec.overrides)),
         tracking_uri=redact.mask(spec.tracking_uri),
         note=None if spec.note is None else redact.mask(spec.note),
-        tags={key: redact.mask(value) for key, value in spec.tags.items()},
+        tags=redact.mask_config(spec.tags),
     )
 
 

@@ -7,7 +7,7 @@ do not. Masking twice changes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
@@ -45,28 +45,39 @@ def is_secret_name(name: str) -> bool:
     return _is_strong(name) or _is_weak(name)
 
 
-def mask_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `config` with `***` for what secret names hold, and every other text masked."""
-    return {key: _mask_entry(str(key), value) for key, value in config.items()}
+def mask_config(config: Mapping[str, Any], secrets: Collection[str] = ()) -> dict[str, Any]:
+    """A copy of `config` with `***` for what secret names hold, and every other text masked.
+
+    Args:
+        config: Plain containers.
+        secrets: Dotted keys, an element of a list by its number, that hold a secret whatever their name says.
+    """
+    return _mask_mapping(config, "", secrets)
 
 
-def _mask_entry(name: str, value: object) -> object:
+def _mask_mapping(config: Mapping[str, Any], prefix: str, secrets: Collection[str]) -> dict[str, Any]:
+    return {key: _mask_entry(str(key), value, f"{prefix}{key}", secrets) for key, value in config.items()}
+
+
+def _mask_entry(name: str, value: object, path: str, secrets: Collection[str]) -> object:
     if value is None or isinstance(value, bool) or not is_secret_name(name):
-        return _mask_value(value)
+        return _mask_value(value, path, secrets)
     if isinstance(value, str):
         return value if _HARMLESS.fullmatch(value) else MASK
-    if _is_strong(name) or isinstance(value, Mapping | list | tuple):
+    if _is_strong(name) or path in secrets or isinstance(value, Mapping | list | tuple):
         return MASK
     return value  # `token: 5` counts
 
 
-def _mask_value(value: object) -> object:
+def _mask_value(value: object, path: str, secrets: Collection[str]) -> object:
+    if path in secrets and value is not None and not isinstance(value, bool) and value != "":
+        return MASK
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, Mapping):
-        return mask_config(value)
+        return _mask_mapping(value, f"{path}.", secrets)
     if isinstance(value, list | tuple):
-        return [_mask_value(item) for item in value]
+        return [_mask_value(item, f"{path}.{index}", secrets) for index, item in enumerate(value)]
     return value
 
 

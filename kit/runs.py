@@ -9,7 +9,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kit import _clock, config, recovery, snapshots, vcs
 from kit._files import write_atomic
@@ -20,7 +20,7 @@ from kit.executors.local import LocalExecutor
 from kit.models import Limits, Origin, RunRecord, RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.project import Project
-from kit.redact import mask, mask_config
+from kit.redact import mask
 from kit.states import RunStatus
 from kit.stores.base import RunQuery
 
@@ -67,6 +67,7 @@ def plan(project: Project, request: Request, *, progress: bool = False) -> RunSp
     """
     run_id = secrets.token_hex(_ID_BYTES)
     composed = compose(project, request, run_id=run_id)
+    note, timeout = _note(composed.config, request), _timeout(composed.config, request)
     with _writing():
         _ = project.store  # one that cannot be used says so before anything is left behind
     tracking_uri = project.tracking_uri
@@ -84,10 +85,11 @@ def plan(project: Project, request: Request, *, progress: bool = False) -> RunSp
         snapshot=snapshot,
         project_root=str(project.root),
         tracking_uri=tracking_uri,
-        limits=request.limits,
+        limits=replace(request.limits, timeout=timeout),
         origin=request.origin,
         tags=_tags(composed.config, request.tags),
-        note=request.note,
+        note=note,
+        secrets=tuple(sorted(composed.secrets)),
     )
 
 
@@ -121,7 +123,7 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Hand
             run.artifacts.mkdir()
             write_atomic(run.config, config.to_yaml(public.config))
             write_atomic(run.spec, to_json(spec), mode=0o600)
-        params = config.flatten(mask_config(spec.config))
+        params = config.flatten(public.config)
         project.store.create(public, RunRecord.queued(public, at=_clock.now(), params=params))
         project.store.transition(spec.run_id, RunStatus.STARTING, at=_clock.now())
         return LocalExecutor(project.paths, project.store).submit(spec, interactive=interactive)
@@ -158,7 +160,7 @@ def rejected(project: Project, run_id: str) -> Result | None:
         return None
     with contextlib.suppress(FileNotFoundError):
         result = from_json(project.paths.run(run_id).result.read_bytes(), Result)
-        if result.exit_code == UserError.exit_code:
+        if result.rejected:
             return result
     return None
 
@@ -226,6 +228,24 @@ def _seed(project: Project, values: Mapping[str, object]) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise UserError(f"seed: expected a whole number from 0, got {seed!r}", fix="Use `seed=7`, say.")
     return seed
+
+
+def _note(values: Mapping[str, object], request: Request) -> str | None:
+    note = values.get("note") if request.note is None else request.note
+    if note is not None and not isinstance(note, str):
+        raise UserError(f"note: expected a text, got {note!r}", fix='Quote it: `note="..."`.')
+    return note
+
+
+def _timeout(values: Mapping[str, object], request: Request) -> float | None:
+    timeout = values.get("timeout") if request.limits.timeout is None else request.limits.timeout
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+        raise UserError(
+            f"timeout: expected a positive number of seconds, got {timeout!r}", fix="Use `timeout=60`, say."
+        )
+    return float(timeout)
 
 
 def _tags(values: Mapping[str, object], asked: Mapping[str, str]) -> dict[str, str]:

@@ -113,7 +113,7 @@ def _mention(code: CodeVersion) -> None:
 
 def _dry_run(project: Project, request: runs.Request, *, as_json: bool) -> int:
     composed = runs.compose(project, request)
-    values = config.flatten(mask_config(composed.config))
+    values = config.flatten(mask_config(composed.config, composed.secrets))
     if as_json:
         print_json({key: {"value": value, "origin": composed.origins.get(key)} for key, value in values.items()})
     else:

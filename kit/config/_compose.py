@@ -12,6 +12,7 @@ from typing import Any
 from kit.config._origins import Origins, collect, leaves, share_repository
 from kit.config._overrides import parse_overrides, refuse_sweeps
 from kit.config._problems import explained, missing_values, unresolved
+from kit.config._secrets import secret_keys
 from kit.config._session import UNNAMED, Source, load, session
 from kit.errors import UserError
 
@@ -34,7 +35,8 @@ class Composed:
         experiment: The choice of the group `experiment`, else the primary config's name.
         task: The task as `package.module.function`.
         overrides: As given.
-        choices: The chosen option of each group.
+        secrets: Dotted keys, an element of a list by its number, of the values made from a secret, whatever they are
+            called themselves: an environment variable or another key whose name promises one.
     """
 
     config: dict[str, Any]
@@ -42,7 +44,7 @@ class Composed:
     experiment: str
     task: str
     overrides: tuple[str, ...]
-    choices: dict[str, str]
+    secrets: frozenset[str]
 
 
 def compose(
@@ -79,14 +81,14 @@ def compose(
         choices = _choices(cfg)
         experiment = choices.get("experiment", config_name)
         _tell_hydra(cfg, root, run_dir or root / ".kit" / "runs" / "<run_id>", experiment, job_num)
-        config = _resolve(cfg, origins)
+        config, secrets = _resolve(cfg, origins)
     return Composed(
         config=config,
         origins={key: origins.of(key) or source.primary for key, _ in leaves(config)},
         experiment=experiment,
         task=_task(config, choices, source, origins),
         overrides=tuple(given),
-        choices=choices,
+        secrets=secrets,
     )
 
 
@@ -111,7 +113,7 @@ def _tell_hydra(cfg: Any, root: Path, run_dir: Path, experiment: str, job_num: i
     HydraConfig.instance().set_config(cfg)
 
 
-def _resolve(cfg: Any, origins: Origins) -> dict[str, Any]:  # noqa: ANN401 Hydra has no types
+def _resolve(cfg: Any, origins: Origins) -> tuple[dict[str, Any], frozenset[str]]:  # noqa: ANN401 Hydra has no types
     from omegaconf import OmegaConf, SCMode
     from omegaconf.errors import OmegaConfBaseException
 
@@ -126,8 +128,7 @@ def _resolve(cfg: Any, origins: Origins) -> dict[str, Any]:  # noqa: ANN401 Hydr
         )
     except OmegaConfBaseException as error:
         raise unresolved(error, origins, known) from error
-    plain: dict[str, Any] = _plain(resolved)
-    return plain
+    return _plain(resolved), secret_keys(own)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 a configuration may hold anything

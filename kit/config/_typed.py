@@ -27,7 +27,7 @@ __all__ = ["RESERVED", "is_schema", "typed"]
 T = TypeVar("T")
 Where = Callable[[str], str | None]
 
-RESERVED = frozenset({"task", "seed", "name", "tags", "note", "resources", "timeout"})
+RESERVED = frozenset({"task", "seed", "name", "tags", "note", "timeout"})
 """Top-level keys that kit reads itself; the task's dataclass need not have them."""
 
 _NONE = type(None)

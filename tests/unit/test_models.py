@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.models import Limits, Origin, RunSpec, from_json, masked, to_json
+from kit.redact import MASK
 from tests.factories import INSTANT, record, spec
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -73,3 +74,17 @@ def test_a_stored_spec_has_no_secrets() -> None:
     assert public.config["depth"] == 3
     assert public.overrides[1] == "depth=3"
     assert masked(public) == public
+
+
+def test_a_tag_with_a_secret_name_is_masked() -> None:
+    assert masked(spec(tags={"api_key": "hunter2", "team": "pricing"})).tags == {"api_key": MASK, "team": "pricing"}
+
+
+def test_what_was_made_from_a_secret_is_masked_whatever_its_name() -> None:
+    made = spec(
+        config={"db": {"auth": "hunter2", "port": 5}, "hosts": [{"entry": "hunter2"}, "b"], "pin": 1234, "no": None},
+        secrets=("db.auth", "hosts.0.entry", "pin", "no", "gone"),
+    )
+    public = masked(made)
+    assert public.config == {"db": {"auth": MASK, "port": 5}, "hosts": [{"entry": MASK}, "b"], "pin": MASK, "no": None}
+    assert masked(from_json(to_json(public), RunSpec)) == public

@@ -57,7 +57,6 @@ def test_compose_gives_plain_values_and_their_origins(project: Path) -> None:
     assert result.experiment == "baseline"
     assert result.task == "tiny.train.train"
     assert result.overrides == ("model.rate=0.5", "+model.extra={a: [1, 2]}")
-    assert result.choices == {"model": "small", "experiment": "baseline"}
     assert type(result.config["model"]) is dict
     assert type(result.config["model"]["extra"]["a"]) is list
 
@@ -67,7 +66,6 @@ def test_an_experiment_chooses_other_files(project: Path) -> None:
     assert result.config["steps"] == 5
     assert result.origins["steps"] == "conf/experiment/deep.yaml"
     assert result.origins["model.depth"] == "conf/model/large.yaml"
-    assert result.choices == {"model": "large", "experiment": "deep"}
 
 
 def test_nothing_is_written_logged_or_warned(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -606,3 +604,43 @@ def test_no_primary_config(project: Path) -> None:
         "conf/main.yaml",
         "Create it, or name the right one as `config-name` under [tool.kit] in pyproject.toml.",
     )
+
+
+def test_what_is_made_from_a_secret_is_known(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = """
+        defaults:
+          - _self_
+          - experiment: baseline
+
+        database:
+          auth: ${oc.env:DB_PASSWORD}
+          login: me ${oc.env:DB_PASSWORD} ${oc.env:HOME}
+          decoded: ${oc.decode:${oc.env:DB_PASSWORD}}
+          fallback: ${oc.env:API_KEY,none}
+          behind: ${.auth}
+          home: ${oc.env:HOME}
+          password: plain
+        copy: ${database.password}
+        all: ${database}
+        hosts:
+          - name: a
+            entry: ${oc.env:DB_PASSWORD}
+          - ${oc.env:HOME}
+        token: 5
+        tokens: ${token}
+        """
+    monkeypatch.setenv("DB_PASSWORD", "1234")
+    result = composed(make_project({"conf/config.yaml": config}))
+    own = {f"database.{key}" for key in ("auth", "login", "decoded", "fallback", "behind")}
+    assert result.secrets == own | {f"all.{key.partition('.')[2]}" for key in own} | {"copy", "hosts.0.entry"}
+    assert result.config["database"]["decoded"] == 1234
+
+
+def test_looking_for_secrets_leaves_nothing_behind(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omegaconf import OmegaConf
+    from omegaconf.resolvers import oc
+
+    composed(project)
+    monkeypatch.setattr(oc, "env", None)
+    monkeypatch.setenv("NAME", "value")
+    assert OmegaConf.create({"a": "${oc.env:NAME}"}).a == "value"

@@ -138,7 +138,7 @@ def test_what_fits(name: str, value: object, expected: object) -> None:
 
 
 def test_defaults_and_reserved_keys() -> None:
-    made = make(task="a.b", seed=1, name="n", tags={}, note="", resources={}, timeout=3)
+    made = make(task="a.b", seed=1, name="n", tags={}, note="", timeout=3)
     assert made.hidden == 5
     assert made.model == Model()
 
