@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ import yaml
 
 from tests.conftest import git, write
 from tests.support import (
+    KIT,
     Done,
     MlflowRun,
     closed_port,
@@ -151,6 +157,23 @@ TASKS = {
                 "hash": hash("a text") % 1_000_003,
                 "order": float("".join(str(" abcdef".index(letter)) for letter in set("abcdef"))),
             }
+
+
+        def panel(cfg: dict, run: kit.Run) -> dict[str, float]:
+            pause = threading.Event()
+            for number in run.progress(range(40), "a description that is quite long, too long for a line"):
+                print("row", number)
+                run.log({f"a_metric_with_a_long_name_{key}": number / 7 for key in "abcdefgh"})
+                pause.wait(0.05)
+            print("partial line without its end", end="")
+            return {"score": 0.5}
+
+
+        def redraws(cfg: dict) -> None:
+            for percent in (0, 50, 100):
+                print(f"\\r{percent}% done", end="", flush=True)
+                threading.Event().wait(0.3)
+            print()
 
 
         def tells(cfg: dict, run: kit.Run) -> dict[str, float]:
@@ -635,6 +658,115 @@ def _answers(port: int) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+WIDTH = 80
+
+
+class Screen:
+    """What a terminal shows, and whether anything was too wide for it: enough of one for what rich sends."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = [""]
+        self.row = self.column = self.widest = 0
+        self.unknown: set[str] = set()
+
+    def feed(self, text: str) -> None:
+        for piece in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b.|[\r\n]|[^\x1b\r\n]+", text):
+            self._take(piece)
+
+    def _take(self, piece: str) -> None:
+        if piece == "\r":
+            self.column = 0
+        elif piece == "\n":
+            self.row += 1
+            self.lines += [""] * (self.row + 1 - len(self.lines))
+        elif piece.startswith("\x1b"):
+            self._command(piece)
+        else:
+            line = self.lines[self.row].ljust(self.column)
+            self.lines[self.row] = line[: self.column] + piece + line[self.column + len(piece) :]
+            self.column += len(piece)
+            self.widest = max(self.widest, self.column)
+
+    def _command(self, piece: str) -> None:
+        count = int(piece[2:-1]) if piece[2:-1].isdigit() else 1
+        match piece[-1]:
+            case "A":
+                self.row = max(self.row - count, 0)
+            case "K":
+                self.lines[self.row] = "" if count == 2 else self.lines[self.row][: self.column]
+            case "m" | "h" | "l":  # colours, and the cursor itself
+                pass
+            case _:
+                self.unknown.add(piece)
+
+
+def on_a_terminal(place: Place, *arguments: str) -> tuple[Screen, str, int]:
+    """Run the command on a terminal of 80 columns; what it showed, all that it sent, and its exit code."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
+    process = subprocess.Popen(
+        [str(KIT), *arguments],
+        cwd=place.root,
+        env=place.env | {"TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    sent = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while data := os.read(ours, 1 << 16):
+            sent += data
+    os.close(ours)
+    screen = Screen()
+    screen.feed(sent.decode())
+    return screen, sent.decode(), process.wait()
+
+
+class TestTerminal:
+    """One live panel while it runs, and nothing of it afterwards; plain lines where there is no terminal."""
+
+    def test_the_panel_fits_and_leaves_nothing_behind(self, place: Place) -> None:
+        screen, sent, code = on_a_terminal(place, "run", "experiment=panel")
+        assert code == 0
+        assert screen.unknown == set()
+        assert screen.widest <= WIDTH
+        assert "●" in sent  # there was a panel
+        assert re.search(r"\d+/40", sent)  # with how far it is
+        assert "a description that is quite long" in sent
+        shown = "\n".join(line.rstrip() for line in screen.lines)
+        assert "●" not in shown
+        assert not re.search(r"\d+/40", shown)
+        assert [line for line in shown.splitlines() if line.startswith("row ")] == [f"row {n}" for n in range(40)]
+        assert "partial line without its end" in shown
+        assert re.search(r"^score +0\.5$", shown, re.MULTILINE)
+        assert sent.count("\x1b[?25h") >= sent.count("\x1b[?25l")  # the cursor is back
+
+    def test_lists_fit_too(self, place: Place) -> None:
+        place.run("experiment=panel", "--name", "a name that is as long as anyone would want it to be, and longer")
+        screen, _, code = on_a_terminal(place, "runs")
+        assert (code, screen.unknown) == (0, set())
+        assert screen.widest <= WIDTH
+
+    def test_a_bar_of_the_tasks_own_leaves_its_last_state(self, place: Place) -> None:
+        screen, _, _ = on_a_terminal(place, "run", "experiment=redraws")
+        lines = [line.rstrip() for line in screen.lines]
+        assert "100% done" in lines
+        assert not any("50% done" in line for line in lines)
+
+    def test_a_pipe_gets_plain_lines(self, place: Place) -> None:
+        done = place.kit("run", "experiment=panel")
+        assert "\x1b" not in done.out + done.err
+        assert "●" not in done.out
+        assert done.out.startswith("row 0\nrow 1\n")
+
+    def test_json_keeps_standard_output_to_itself(self, place: Place) -> None:
+        done = place.kit("run", "--json", "experiment=panel")
+        assert done.json()["status"] == "succeeded"
+        assert done.err.startswith("row 0\nrow 1\n")
 
 
 class TestManyAtOnce:
