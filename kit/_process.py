@@ -46,9 +46,13 @@ class ProcessId:
 
 
 def boot_id() -> str:
-    """A text that changes when the machine restarts."""
+    """A text that changes when the machine restarts, and from one view of its processes to another.
+
+    A container shares the kernel's boot with its host, but has process numbers of its own.
+    """
     with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
     import psutil
 
     return str(int(psutil.boot_time()))

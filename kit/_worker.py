@@ -2,6 +2,7 @@
 
 python -P -m kit._worker RUN_FOLDER            run the task
 python -P -m kit._worker --settle RUN_FOLDER   tell the tracker how the run ended
+python -P -m kit._worker --settle-all PROJECT  tell it of every run that it does not know all of
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="kit._worker")
-    parser.add_argument("--settle", action="store_true")
-    parser.add_argument("run", type=Path)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--settle", action="store_true")
+    what.add_argument("--settle-all", action="store_true")
+    parser.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
-    run = RunPaths(options.run)
-    if not options.settle:
-        return execution.execute(run)
     try:
-        execution.settle(run)
+        if options.settle_all:
+            execution.settle_all(options.folder)
+        elif options.settle:
+            execution.settle(RunPaths(options.folder))
+        else:
+            return execution.execute(RunPaths(options.folder))
     except KitError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_code

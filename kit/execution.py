@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import filelock
+
 from kit import _clock, config
 from kit._files import write_atomic
 from kit._process import die_with_parent
@@ -28,15 +30,17 @@ from kit.paths import RunPaths
 from kit.project import Project, open_project
 from kit.redact import mask
 from kit.run import Run
-from kit.states import RunStatus
+from kit.states import TERMINAL, RunStatus
+from kit.stores.base import RunQuery
 from kit.trackers.base import Artifact
 from kit.trackers.spool import Sender, Spool, deliver
 
 if TYPE_CHECKING:
     from kit.trackers.mlflow import MlflowTracker
 
-__all__ = ["execute", "settle"]
+__all__ = ["execute", "settle", "settle_all"]
 
+_MASKED_AT_ONCE = 1 << 20
 # Where a traceback passes through on its way to the task: kit itself, and how Python imports.
 _NOT_THE_TASKS = (str(Path(__file__).parent), importlib.__file__, "<frozen importlib")
 
@@ -47,20 +51,16 @@ def execute(paths: RunPaths) -> int:
     if os.environ.get("KIT_SUPERVISOR", str(os.getppid())) != str(os.getppid()):
         return ExitCode.CANCELLED  # it died before the kernel was told: nobody would see this run end
     spec = _take_spec(paths)
-    project = open_project(Path(spec.project_root))
     try:
         with _stoppable():
-            tracked = _Execution(paths, spec, project).run()
+            tracked = _Execution(paths, spec, open_project(Path(spec.project_root))).run()
         result = Result(ExitCode.OK, tracked=tracked)
     except _Stopped:
         result = Result(ExitCode.CANCELLED, "stopped")
-    except KitError as error:
-        result = Result(error.exit_code, mask(error.what), error.where, error.fix)
-        # A user's mistake, found before the task began, is told by the command that asked for the run.
-        if not isinstance(error, UserError):
-            print(f"error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
     except _TaskFailed as failure:
         result = failure.result
+    except BaseException as error:  # noqa: BLE001 - whatever it was, the run ends with a reason
+        result = _told(error)
     write_atomic(paths.result, to_json(result))
     return result.exit_code
 
@@ -73,21 +73,36 @@ def settle(paths: RunPaths) -> None:
     """
     spec = masked(_take_spec(paths))
     project = open_project(Path(spec.project_root))
-    record = project.store.get(spec.run_id)
-    if record.tracked or not record.status.is_terminal:
-        return
-    tracker = _tracker(spec, project)
-    # A run killed while it began may be known there without having said so here.
-    known = record.mlflow_run_id or tracker.find(spec)
-    if known is None:
-        known = tracker.start(spec, record.params)
-    else:
-        tracker.resume(known)
-    project.store.attach(spec.run_id, mlflow_run_id=known)
-    deliver(paths, tracker)
-    tracker.send([*_inputs_of(paths), *_records_of(paths)])
-    tracker.end(record.status, record.reason)
-    project.store.attach(spec.run_id, tracked=True)
+    with filelock.FileLock(paths.settling):
+        record = project.store.get(spec.run_id)
+        if record.tracked or not record.status.is_terminal:
+            return
+        tracker = _tracker(spec, project)
+        # A run killed while it began may be known there without having said so here.
+        known = record.mlflow_run_id or tracker.find(spec)
+        if known is None:
+            known = tracker.start(spec, record.params)
+        else:
+            tracker.resume(known)
+        project.store.attach(spec.run_id, mlflow_run_id=known)
+        tracker.end(record.status, record.reason)  # first: what follows may fail, and this is what matters most
+        deliver(paths, tracker)
+        tracker.send([*_inputs_of(paths), *_records_of(paths)])
+        project.store.attach(spec.run_id, tracked=True)
+
+
+def settle_all(root: Path) -> None:
+    """Tell the tracker of every run that it does not know all of, the oldest first.
+
+    Raises:
+        ServiceError: If the tracker does not answer; the rest waits for another time.
+    """
+    project = open_project(root)
+    query = RunQuery(statuses=TERMINAL, tracked=False, descending=False)
+    for record in project.store.runs(query):
+        paths = project.paths.run(record.run_id)
+        if record.began and paths.spec.exists():
+            settle(paths)
 
 
 class _Stopped(BaseException):
@@ -126,7 +141,13 @@ class _Execution:
         seed_everything(self._spec.snapshot.seed)  # by now NumPy is there, and whatever the task's module imported
         self._project.store.transition(self._spec.run_id, RunStatus.RUNNING, at=_clock.now())
         spool = Spool(self._paths.spool)
-        handle = Run(self._paths, name=self._spec.name, seed=self._spec.snapshot.seed, spool=spool)
+        handle = Run(
+            self._paths,
+            name=self._spec.name,
+            seed=self._spec.snapshot.seed,
+            spool=spool,
+            params=self._project.store.get(self._spec.run_id).params,
+        )
         sender = None if tracker is None else Sender(self._paths, tracker)
         try:
             handle.log(_as_metrics(self._spec.task, call(handle)))
@@ -145,16 +166,19 @@ class _Execution:
                 self._tracker.end(RunStatus.CANCELLED, None)
 
     def _load(self) -> Callable[[Run], object]:
-        """Import the task and give it its config. What is wrong with either is the user's input, not a failure."""
+        """Import the task and give it its config."""
         spec = self._spec
+        # A module may call MLflow while it is imported.
+        os.environ.setdefault("MLFLOW_TRACKING_URI", _tracking_uri(spec, self._project))
         try:
             function = config.load_task(spec.task, self._project.root)
-        except (KitError, _Stopped):
-            raise
-        except BaseException as error:  # whatever the module raises while it is imported
-            raise _TaskFailed(_told(error)) from error
-        parameters = config.task_parameters(function)
-        argument = config.task_config(parameters, spec.config, where=self._origin)
+            parameters = config.task_parameters(function)
+            argument = config.task_config(parameters, spec.config, where=self._origin)
+        except UserError as error:
+            # Told by the command that asked for the run.
+            raise _TaskFailed(
+                Result(error.exit_code, mask(error.what), error.where, error.fix, rejected=True)
+            ) from error
         if not parameters.wants_run:
             return lambda _run: function(argument)
         if parameters.run_by_name:
@@ -187,11 +211,13 @@ class _Execution:
         if tracker is None or sender is None:
             return False
         try:
-            sender.finish()
-            _flush_console()
-            tracker.send(_records_of(self._paths))
-            tracker.end(status, reason)
-        except ServiceError as error:
+            try:
+                sender.finish()
+                _flush_console()
+                tracker.send(_records_of(self._paths))
+            finally:
+                tracker.end(status, reason)
+        except (ServiceError, OSError) as error:
             print(f"warning: {mask(str(error))}", file=sys.stderr)  # noqa: T201
             return False
         return True
@@ -207,10 +233,13 @@ def _take_spec(paths: RunPaths) -> RunSpec:
 def _tracker(spec: RunSpec, project: Project) -> MlflowTracker:
     from kit.trackers.mlflow import MlflowTracker
 
-    uri = spec.tracking_uri
-    if uri == mask(project.tracking_uri):  # what is kept of a spec has no password
-        uri = project.tracking_uri
-    return MlflowTracker(uri, locks=project.paths.locks)
+    return MlflowTracker(_tracking_uri(spec, project), locks=project.paths.locks)
+
+
+def _tracking_uri(spec: RunSpec, project: Project) -> str:
+    # What is kept of a spec has no password.
+    same = spec.tracking_uri == mask(project.tracking_uri)
+    return project.tracking_uri if same else spec.tracking_uri
 
 
 def _inputs_of(paths: RunPaths) -> list[Artifact]:
@@ -218,8 +247,17 @@ def _inputs_of(paths: RunPaths) -> list[Artifact]:
 
 
 def _records_of(paths: RunPaths) -> list[Artifact]:
-    logs = [paths.log, *sorted(paths.root.glob("console.log.*"))]
-    return [Artifact(log, f"logs/{log.name}") for log in logs if log.exists()]
+    """What the run printed, without the secrets that may be in it: others can read the tracker."""
+    paths.masked.mkdir(exist_ok=True)
+    return [Artifact(_masked_copy(log, paths.masked), f"logs/{log.name}") for log in paths.logs if log.exists()]
+
+
+def _masked_copy(log: Path, folder: Path) -> Path:
+    copy = folder / log.name
+    with log.open(errors="replace") as source, copy.open("w") as target:
+        while lines := source.readlines(_MASKED_AT_ONCE):
+            target.write(mask("".join(lines)))
+    return copy
 
 
 def _as_metrics(task: str, returned: object) -> Mapping[str, Any]:
@@ -252,7 +290,8 @@ def _told(error: BaseException) -> Result:
     text = mask("".join(lines))
     print(text, end="", file=sys.stderr)  # noqa: T201
     code = error.code if isinstance(error, SystemExit) else None
-    exit_code = code if isinstance(code, int) and code != 0 else ExitCode.RUN
+    # A process has one byte for it: 256 would be a success.
+    exit_code = code if isinstance(code, int) and 0 < code < 256 else ExitCode.RUN
     return Result(exit_code, mask(_one_line(error)), traceback=text)
 
 

@@ -23,6 +23,7 @@ class Result:
         fix: What to do about it, where kit knows.
         traceback: The task's own part of it, as text.
         tracked: Whether the tracker was told everything.
+        rejected: Whether the task was never called, because what it was given cannot be used.
     """
 
     exit_code: int
@@ -31,6 +32,7 @@ class Result:
     fix: str | None = None
     traceback: str | None = None
     tracked: bool = False
+    rejected: bool = False
 
 
 class Stop(StrEnum):

@@ -66,6 +66,21 @@ class RunPaths:
         return self.root / "result.json"
 
     @property
+    def logs(self) -> tuple[Path, ...]:
+        """What it printed: the beginning, then, of a very long output, the end in two pieces."""
+        return (self.log, self.log.with_suffix(".log.2"), self.log.with_suffix(".log.1"))
+
+    @property
+    def masked(self) -> Path:
+        """Copies without secrets, as the tracker gets them."""
+        return self.root / "masked"
+
+    @property
+    def settling(self) -> Path:
+        """Held by the process that tells the tracker how the run ended."""
+        return self.root / "settle.lock"
+
+    @property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
 
@@ -97,6 +112,31 @@ class ProjectPaths:
         return self.state / "locks"
 
     @property
+    def store_lock(self) -> Path:
+        """Held while the store is made."""
+        return self.locks / "store.lock"
+
+    @property
+    def data_lock(self) -> Path:
+        """Held while data is fetched or made."""
+        return self.locks / "data.lock"
+
+    @property
+    def unfinished_data(self) -> Path:
+        """Which data is being fetched or made; there only meanwhile, or after a kill."""
+        return self.locks / "data.json"
+
+    @property
+    def omitted_hashes(self) -> Path:
+        """The remembered hashes of files that are too large for a snapshot."""
+        return self.state / "omitted.json"
+
+    @property
+    def data_hashes(self) -> Path:
+        """The remembered hashes of data."""
+        return self.state / "data-versions.json"
+
+    @property
     def runs(self) -> Path:
         return self.state / "runs"
 
@@ -111,6 +151,10 @@ class ProjectPaths:
 
     def run(self, run_id: str) -> RunPaths:
         return RunPaths(self.runs / safe_name(run_id))
+
+    def sweep(self, sweep_id: str) -> Path:
+        """Where Hydra's sweeper may write."""
+        return self.state / "sweeps" / safe_name(sweep_id)
 
     def create_state(self) -> None:
         """Make `.kit/`, private and ignored by git whatever the project's own ignore file says.

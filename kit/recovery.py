@@ -5,24 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
+import time
 from datetime import datetime, timedelta
 
 from kit import _clock
 from kit._process import boot_id, identify, is_alive
 from kit.errors import ExitCode
-from kit.models import RunRecord
+from kit.executors._telling import tell_tracker, tell_tracker_of_all
+from kit.models import RunRecord, from_json
+from kit.outcomes import Outcome, Result, judge
 from kit.project import Project
-from kit.states import IllegalTransition, RunStatus
+from kit.states import TERMINAL, IllegalTransition, RunStatus
 from kit.stores.base import RunQuery
-from kit.trackers.spool import last_metrics
+from kit.trackers.spool import last_metrics, params_of
 
 __all__ = ["lose", "recover"]
 
 _ACTIVE = frozenset(status for status in RunStatus if not status.is_terminal)
+_LOOKED_AT = 100
+_REMINDED_EVERY = 60.0
 _PATIENCE = timedelta(seconds=60)
-"""How long a run may take from its row in the store to its supervisor's first word."""
+"""How long a supervisor that cannot be seen may be silent, at the beginning and later."""
 
 
 def recover(project: Project) -> list[RunRecord]:
@@ -39,21 +42,40 @@ def recover(project: Project) -> list[RunRecord]:
         lost = lose(project, record, reason)
         if lost.status is RunStatus.LOST:
             settled.append(lost)
+    _remind_tracker(project)
     return settled
 
 
 def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
-    """Settle one run as lost, unless someone else was quicker and knows better."""
+    """Settle one run whose supervisor is gone: by its own last word, else as lost."""
     _end_rest(record)
-    project.store.set_metrics(record.run_id, last_metrics(project.paths.run(record.run_id).spool))
-    try:
-        lost = project.store.transition(
-            record.run_id, RunStatus.LOST, at=_clock.now(), exit_code=ExitCode.RUN, reason=reason
+    run = project.paths.run(record.run_id)
+    outcome = Outcome(RunStatus.LOST, ExitCode.RUN, reason)
+    with contextlib.suppress(FileNotFoundError):
+        result = from_json(run.result.read_bytes(), Result)
+        outcome = judge(result.exit_code, result, None)
+    project.store.set_metrics(record.run_id, last_metrics(run.spool))
+    project.store.set_params(record.run_id, params_of(run.spool))
+    with contextlib.suppress(IllegalTransition):  # someone else was quicker, and knows better
+        project.store.transition(
+            record.run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason
         )
-    except IllegalTransition:
-        return project.store.get(record.run_id)
-    _tell_tracker(project, lost.run_id)
-    return lost
+        if run.spec.exists():
+            tell_tracker(run, project.root)
+    return project.store.get(record.run_id)
+
+
+def _remind_tracker(project: Project) -> None:
+    """Have what a tracker did not take sent now, once in a while: it may be there again."""
+    query = RunQuery(statuses=TERMINAL, tracked=False, limit=_LOOKED_AT)
+    waiting = [record for record in project.store.runs(query) if record.began]
+    mark = project.paths.state / "settle.log"
+    with contextlib.suppress(FileNotFoundError):
+        if not waiting or time.time() - mark.stat().st_mtime < _REMINDED_EVERY:
+            return
+    if any(project.paths.run(record.run_id).spec.exists() for record in waiting):
+        mark.touch()
+        tell_tracker_of_all(project.paths)
 
 
 def _end_rest(record: RunRecord) -> None:
@@ -66,22 +88,10 @@ def _end_rest(record: RunRecord) -> None:
 
 
 def _why_lost(record: RunRecord, now: datetime) -> str | None:
-    if record.supervisor is not None:
-        return None if is_alive(record.supervisor) else "its supervisor was killed, or the machine stopped"
-    return "it never came to start" if now - record.created_at > _PATIENCE else None
-
-
-def _tell_tracker(project: Project, run_id: str) -> None:
-    run = project.paths.run(run_id)
-    if not run.spec.exists():  # someone tidied up
-        return
-    with run.supervisor_log.open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", "kit._worker", "--settle", str(run.root)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=project.root,
-            env=os.environ,
-            start_new_session=True,
-        )
+    if record.supervisor is None:
+        return "it never came to start" if now - record.created_at > _PATIENCE else None
+    if record.supervisor.boot == boot_id():
+        return None if is_alive(record.supervisor) else "its supervisor was killed"
+    # The machine was restarted, or it runs in another container: who lives there cannot be seen, but is heard.
+    heard = record.heartbeat_at or record.created_at
+    return "its supervisor is silent: the machine stopped" if now - heard > _PATIENCE else None

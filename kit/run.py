@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
@@ -43,7 +43,9 @@ class Run:
         metrics: The last value of each metric logged so far.
     """
 
-    def __init__(self, paths: RunPaths, *, name: str, seed: int, spool: Spool) -> None:
+    def __init__(
+        self, paths: RunPaths, *, name: str, seed: int, spool: Spool, params: Mapping[str, str] | None = None
+    ) -> None:
         self.id = paths.root.name
         self.name = name
         self.seed = seed
@@ -53,7 +55,7 @@ class Run:
         self._spool = spool
         self._keys: dict[str, str] = {}
         self._steps: dict[str, int] = {}
-        self._params: dict[str, str] = {}
+        self._params: dict[str, str] = dict(params or {})
         self._lock = threading.Lock()
 
     def log(self, metrics: Mapping[str, SupportsFloat], step: int | None = None) -> None:
@@ -64,8 +66,11 @@ class Run:
             step: The position in the series; None counts each metric from 0 by itself.
 
         Raises:
-            TypeError, ValueError: If a value is no number.
+            TypeError, ValueError: If a value is no number, or `step` needs more than 64 bits.
+            OSError: If the disk is full.
         """
+        if step is not None and not -(2**63) <= int(step) < 2**63:
+            raise ValueError(f"step {step} needs more than 64 bits")
         now = time.time()
         values = {name: _number(value) for name, value in metrics.items()}
         with self._lock:
@@ -85,7 +90,7 @@ class Run:
         """Record parameters that the config does not have, such as the number of features found in the data.
 
         Raises:
-            ValueError: If one was recorded with another value before: a run has one value of each.
+            ValueError: If it has another value already, in the config too: a run has one value of each.
         """
         flat = flatten(mask_config(values))
         with self._lock:
@@ -139,12 +144,16 @@ class Run:
         for item in iterable:
             if time.monotonic() - shown >= _SHOW_EVERY:
                 shown = time.monotonic()
-                self._spool.append(Progress(description, done, total))
+                self._show(Progress(description, done, total))
             yield item
             done += 1
-        self._spool.append(Progress(description, done, total))
+        self._show(Progress(description, done, total))
 
-    @contextmanager
+    def _show(self, progress: Progress) -> None:
+        with contextlib.suppress(OSError):  # for a look only: not worth a run, were the disk full
+            self._spool.append(progress)
+
+    @contextlib.contextmanager
     def checkpoint(self, step: int, *, keep: int = 3) -> Iterator[Path]:
         """Write a checkpoint: a folder that is there whole, or not at all.
 
@@ -153,8 +162,13 @@ class Run:
 
         Args:
             step: What the checkpoint was made after; a later one for the same step replaces it.
-            keep: How many of the latest to keep.
+            keep: How many to keep: this one and the latest of the others.
+
+        Raises:
+            ValueError: If `keep` is less than 1.
         """
+        if keep < 1:
+            raise ValueError(f"keep={keep} would keep no checkpoint")
         self._paths.checkpoints.mkdir(exist_ok=True)
         final = self._paths.checkpoints / _STEP.format(step)
         folder = final.with_suffix(".unfinished")
@@ -167,7 +181,8 @@ class Run:
             final.rename(replaced)
         folder.rename(final)
         shutil.rmtree(replaced, ignore_errors=True)
-        for old in self._checkpoints()[:-keep]:
+        others = [path for path in self._checkpoints() if path != final]
+        for old in others[: max(len(others) - keep + 1, 0)]:
             shutil.rmtree(old)
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from kit import _clock, config, recovery, snapshots, vcs
 from kit._files import write_atomic
 from kit._process import is_alive
-from kit.errors import HostError, UserError, from_os_error
+from kit.errors import KitError, UserError, from_os_error
 from kit.executors.base import Handle
 from kit.executors.local import LocalExecutor
 from kit.models import Limits, Origin, RunRecord, RunSpec, from_json, masked, to_json
@@ -25,10 +25,12 @@ from kit.states import RunStatus
 from kit.stores.base import RunQuery
 
 __all__ = [
+    "Draft",
     "Request",
     "cancel",
     "compose",
     "discard",
+    "draft",
     "ended",
     "find",
     "listing",
@@ -40,6 +42,8 @@ __all__ = [
 ]
 
 _ID_BYTES = 5
+_LARGEST_SEED = 2**63 - 1
+"""What a database's integer holds."""
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
 
 
@@ -57,7 +61,37 @@ class Request:
     """Which trial of a sweep this is, for `${hydra:job.num}`."""
 
 
-def plan(project: Project, request: Request, *, progress: bool = False) -> RunSpec:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A run as far as its config goes: checked, and nothing done for it yet."""
+
+    run_id: str
+    request: Request
+    composed: config.Composed
+    seed: int
+    note: str | None
+    timeout: float | None
+
+
+def draft(project: Project, request: Request) -> Draft:
+    """Compose the config and check what is in it for kit.
+
+    Raises:
+        UserError: If the overrides or the config cannot be used.
+    """
+    run_id = secrets.token_hex(_ID_BYTES)
+    composed = compose(project, request, run_id=run_id)
+    return Draft(
+        run_id=run_id,
+        request=request,
+        composed=composed,
+        seed=_seed(project, composed.config),
+        note=_note(composed.config, request),
+        timeout=_timeout(composed.config, request),
+    )
+
+
+def plan(project: Project, wanted: Request | Draft, *, progress: bool = False) -> RunSpec:
     """Turn a request into a run spec: compose the config, fetch the data, take the snapshot.
 
     Raises:
@@ -65,32 +99,31 @@ def plan(project: Project, request: Request, *, progress: bool = False) -> RunSp
         ServiceError: If data is missing and cannot be had.
         HostError: If the project's folder cannot be written.
     """
-    run_id = secrets.token_hex(_ID_BYTES)
-    composed = compose(project, request, run_id=run_id)
-    note, timeout = _note(composed.config, request), _timeout(composed.config, request)
+    drafted = draft(project, wanted) if isinstance(wanted, Request) else wanted
+    request, composed = drafted.request, drafted.composed
     with _writing():
         _ = project.store  # one that cannot be used says so before anything is left behind
     tracking_uri = project.tracking_uri
     vcs.check(project.root)
     versions = snapshots.prepare_data(project, progress=progress)
-    snapshot = snapshots.take(project, run_id, seed=_seed(project, composed.config), versions=versions)
-    return RunSpec(
-        run_id=run_id,
-        name=request.name or str(composed.config.get("name") or composed.experiment),
-        project=project.name,
-        experiment=composed.experiment,
-        task=composed.task,
-        overrides=composed.overrides,
-        config=composed.config,
-        snapshot=snapshot,
-        project_root=str(project.root),
-        tracking_uri=tracking_uri,
-        limits=replace(request.limits, timeout=timeout),
-        origin=request.origin,
-        tags=_tags(composed.config, request.tags),
-        note=note,
-        secrets=tuple(sorted(composed.secrets)),
-    )
+    with _or_nothing(project, drafted.run_id):
+        return RunSpec(
+            run_id=drafted.run_id,
+            name=request.name or str(composed.config.get("name") or composed.experiment),
+            project=project.name,
+            experiment=composed.experiment,
+            task=composed.task,
+            overrides=composed.overrides,
+            config=composed.config,
+            project_root=str(project.root),
+            tracking_uri=tracking_uri,
+            limits=replace(request.limits, timeout=drafted.timeout),
+            origin=request.origin,
+            tags=_tags(composed.config, request.tags),
+            note=drafted.note,
+            secrets=tuple(sorted(composed.secrets)),
+            snapshot=snapshots.take(project, drafted.run_id, seed=drafted.seed, versions=versions),
+        )
 
 
 def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> config.Composed:
@@ -115,9 +148,9 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Hand
     Raises:
         HostError: If its folder cannot be written, or it cannot be started here; nothing is left behind.
     """
-    public = masked(spec)
-    run = project.paths.run(spec.run_id)
-    try:
+    with _or_nothing(project, spec.run_id):
+        public = masked(spec)
+        run = project.paths.run(spec.run_id)
         with _writing():
             run.root.mkdir(mode=0o700)
             run.artifacts.mkdir()
@@ -127,10 +160,6 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Hand
         project.store.create(public, RunRecord.queued(public, at=_clock.now(), params=params))
         project.store.transition(spec.run_id, RunStatus.STARTING, at=_clock.now())
         return LocalExecutor(project.paths, project.store).submit(spec, interactive=interactive)
-    except BaseException:
-        with contextlib.suppress(HostError):
-            discard(project, spec.run_id)
-        raise
 
 
 def ended(project: Project, run_id: str) -> RunRecord:
@@ -225,8 +254,10 @@ def _seed(project: Project, values: Mapping[str, object]) -> int:
     seed = values.get("seed", project.settings.seed)
     if seed is None:
         return secrets.randbelow(2**32)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UserError(f"seed: expected a whole number from 0, got {seed!r}", fix="Use `seed=7`, say.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
+        raise UserError(
+            f"seed: expected a whole number from 0 to {_LARGEST_SEED}, got {seed!r}", fix="Use `seed=7`, say."
+        )
     return seed
 
 
@@ -252,6 +283,17 @@ def _tags(values: Mapping[str, object], asked: Mapping[str, str]) -> dict[str, s
     configured = values.get("tags")
     own = {str(key): str(value) for key, value in configured.items()} if isinstance(configured, Mapping) else {}
     return {key: mask(value) for key, value in (own | dict(asked)).items()}
+
+
+@contextlib.contextmanager
+def _or_nothing(project: Project, run_id: str) -> Iterator[None]:
+    """Whatever stops what is done here, Ctrl-C too, no trace of the run is left."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(KitError, OSError):
+            discard(project, run_id)
+        raise
 
 
 @contextlib.contextmanager

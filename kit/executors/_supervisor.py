@@ -23,10 +23,11 @@ from pathlib import Path
 
 from kit import _clock
 from kit._process import become_subreaper, descendants, identify, signal_processes, this_process
-from kit.errors import ExitCode
+from kit.errors import HostError, KitError
 from kit.executors._console import ConsoleLog
+from kit.executors._telling import tell_tracker
 from kit.models import RunSpec, from_json
-from kit.outcomes import Result, Stop, judge
+from kit.outcomes import Outcome, Result, Stop, judge
 from kit.paths import ProjectPaths, RunPaths
 from kit.stores.base import Store
 
@@ -34,6 +35,8 @@ __all__ = ["main"]
 
 _CHUNK = 1 << 16
 _HEARTBEAT = 5.0
+_BEAT_PATIENCE = 0.5
+_STORE_PAUSES = (1.0, 5.0, 15.0, 60.0)
 _ORPHAN_GRACE = 1.0
 _TELL_SECONDS = 120.0
 """How long telling the tracker of a run that could not do it itself may take."""
@@ -50,6 +53,9 @@ class Supervisor:
         self._interactive = interactive
         self._stop: Stop | None = None
         self._kill_at = float("inf")
+        self._hurried = False
+        self._pulse: Store | None = None
+        self._complaints: set[str] = set()
         self._selector = selectors.DefaultSelector()
         self._output: int | None = None
         self._wakeup, wakeup = socket.socketpair()
@@ -67,7 +73,7 @@ class Supervisor:
                 process, control = self._start()
                 store = self._open_store()
                 store.attach(self._spec.run_id, supervisor=this_process(), process=identify(process.pid))
-                self._watch(process, control, log, store)
+                self._watch(process, control, log)
                 self._end_orphans(log)
         finally:  # whatever went wrong here, nothing runs on without being watched
             signal_processes(descendants(os.getpid()), signal.SIGKILL)
@@ -101,13 +107,13 @@ class Supervisor:
         self._output = output
         return process, control
 
-    def _open_store(self) -> Store:
+    def _open_store(self, *, patience: float | None = None) -> Store:
         # After the run was started: it loads while this is imported.
         from kit.stores.sql import SqlStore
 
-        return SqlStore(self._project.store, lock=self._project.locks / "store.lock")
+        return SqlStore(self._project.store, lock=self._project.locks / "store.lock", patience=patience)
 
-    def _watch(self, process: subprocess.Popen[bytes], control: socket.socket, log: ConsoleLog, store: Store) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], control: socket.socket, log: ConsoleLog) -> None:
         timeout = self._spec.limits.timeout
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         beat = time.monotonic() + _HEARTBEAT
@@ -128,8 +134,15 @@ class Supervisor:
                 signal_processes(descendants(os.getpid()), signal.SIGKILL)
             if now >= beat:
                 beat = now + _HEARTBEAT
-                store.attach(self._spec.run_id, heartbeat_at=_clock.now())
+                self._beat()
         self._copy(log)
+
+    def _beat(self) -> None:
+        """Say that the run is watched. A store that is busy now is told the next time; a run is not worth less."""
+        with contextlib.suppress(KitError):
+            if self._pulse is None:
+                self._pulse = self._open_store(patience=_BEAT_PATIENCE)
+            self._pulse.attach(self._spec.run_id, heartbeat_at=_clock.now())
 
     def _wait(self, until: float) -> None:
         pause = None if until == float("inf") else max(0.0, until - time.monotonic())
@@ -181,9 +194,17 @@ class Supervisor:
             try:
                 log.write(data)
             except OSError as error:
-                print(f"console output lost: {error}", file=sys.stderr)  # noqa: T201
+                self._complain(f"console output lost: {error}")
+
+    def _complain(self, text: str) -> None:
+        """Say it once, where there is room to: this process's own log may lie on the disk that is full."""
+        if text not in self._complaints:
+            self._complaints.add(text)
+            with contextlib.suppress(OSError):
+                print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def _cancel(self, *, at_once: bool) -> None:
+        self._hurried = True
         self._ask_to_stop(Stop.CANCELLED)
         if at_once:
             self._kill_at = time.monotonic()
@@ -206,29 +227,45 @@ class Supervisor:
         self._copy(log)
 
     def _record(self, store: Store, returncode: int) -> None:
-        from kit.trackers.spool import last_metrics
-
         result = None
         with contextlib.suppress(FileNotFoundError):
             result = from_json(self._run.result.read_bytes(), Result)
         outcome = judge(returncode, result, self._stop, timeout=self._spec.limits.timeout)
-        run_id = self._spec.run_id
-        store.set_metrics(run_id, last_metrics(self._run.spool))
-        store.transition(run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason)
-        if result is not None and result.tracked and outcome.exit_code == result.exit_code:
-            store.attach(run_id, tracked=True)
-            return
-        record = store.get(run_id)
-        never_began = record.started_at is None and outcome.exit_code != ExitCode.USER
-        if never_began or record.mlflow_run_id is not None:
+        self._persist(store, outcome)
+        told = result is not None and result.tracked and outcome.exit_code == result.exit_code
+        if told:
+            store.attach(self._spec.run_id, tracked=True)
+        elif self._stop is not None or (result is None and store.get(self._spec.run_id).began):
             self._tell_tracker()
+        # Else the tracker did not take it from the run itself, or there was no run: `recovery` asks it again later.
+
+    def _persist(self, store: Store, outcome: Outcome) -> None:
+        """Write how the run ended. Nobody else can know it, so a store that is busy is asked again."""
+        from kit.trackers.spool import last_metrics, params_of
+
+        run_id = self._spec.run_id
+        for pause in (*_STORE_PAUSES, None):
+            try:
+                store.set_metrics(run_id, last_metrics(self._run.spool))
+                store.set_params(run_id, params_of(self._run.spool))
+                store.transition(
+                    run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason
+                )
+            except HostError as error:
+                if pause is None:
+                    raise
+                self._complain(str(error))
+                time.sleep(pause)
+            else:
+                return
 
     def _tell_tracker(self) -> None:
-        command = [sys.executable, "-P", "-m", "kit._worker", "--settle", str(self._run.root)]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(
-                command, cwd=self._project.root, stdin=subprocess.DEVNULL, check=False, timeout=_TELL_SECONDS
-            )
+        """Wait for it, so that who asked for the run finds all of it there; not after a second word that says go."""
+        telling = tell_tracker(self._run, self._project.root)
+        self._hurried = False
+        deadline = time.monotonic() + _TELL_SECONDS
+        while telling.poll() is None and not self._hurried and (now := time.monotonic()) < deadline:
+            self._wait(min(deadline, now + 0.1))
 
 
 def _reap_and_count() -> int:

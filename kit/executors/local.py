@@ -69,8 +69,11 @@ class LocalExecutor:
                     pass_fds=(supervisors.fileno(),),
                     start_new_session=True,
                 )
-        except OSError as error:
-            raise from_os_error(error) from error
+        except BaseException as error:
+            ours.close()
+            if isinstance(error, OSError):
+                raise from_os_error(error) from error
+            raise
         finally:
             supervisors.close()
         return LocalHandle(spec.run_id, supervisor, ours)

@@ -49,6 +49,7 @@ class RunQuery:
     tags: Mapping[str, str] = field(default_factory=dict)
     parent: str | None = None
     where: tuple[Comparison, ...] = ()
+    tracked: bool | None = None
     sort: str | None = None
     descending: bool = True
     limit: int | None = None

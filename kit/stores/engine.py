@@ -21,13 +21,17 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 60
 
 
-def create_sqlite_engine(path: Path, *, writes: bool = True) -> Engine:
+def create_sqlite_engine(path: Path, *, writes: bool = True, patience: float | None = None) -> Engine:
     """An engine whose transactions, if it `writes`, take the write lock when they begin.
 
     A transaction that reads first and writes later cannot wait for the lock in SQLite, it fails; so every one asks
     for it at once and waits its turn. Connections are not kept: a process that forks has none to share.
     """
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=NullPool,
+        connect_args={"timeout": _BUSY_SECONDS if patience is None else patience},
+    )
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401
@@ -113,4 +117,6 @@ def _unusable(path: Path, said: str) -> HostError:
     fix = "Check the disk's free space and who owns the folder."
     if "malformed" in said or "not a database" in said:
         fix = f"Move it away and start a new one: `mv {path} {path}.damaged` (MLflow keeps its own record)."
+    elif "locked" in said:
+        fix = f"Another process holds it: find it with `fuser {path}` or `lsof {path}`, then run the command again."
     return HostError(f"the run store cannot be used: {said}", where=str(path), fix=fix)

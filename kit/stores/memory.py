@@ -117,6 +117,7 @@ def _fits(record: RunRecord, query: RunQuery) -> bool:
         (query.experiment is None or record.experiment == query.experiment)
         and (not query.statuses or record.status in query.statuses)
         and all(record.tags.get(key) == value for key, value in query.tags.items())
+        and (query.tracked is None or record.tracked == query.tracked)
         and (query.parent is None or record.origin.parent == query.parent)
         and all(_holds(record, comparison) for comparison in query.where)
     )

@@ -38,16 +38,21 @@ __all__ = ["SqlStore"]
 class SqlStore:
     """A `Store` in SQLite: one file, write-ahead log, every commit on disk before it counts."""
 
-    def __init__(self, path: Path, *, lock: Path) -> None:
+    def __init__(self, path: Path, *, lock: Path, patience: float | None = None) -> None:
         """Open the database at `path`, made or brought up to date first, under the file lock `lock`.
+
+        Args:
+            path: The file.
+            lock: Held while it is made.
+            patience: Seconds to wait for whoever else writes; None for as long as is usual.
 
         Raises:
             UserError: If a newer kit wrote it.
             HostError: If it cannot be opened, read or written, or is damaged.
         """
         upgrade(path, lock=lock)
-        self._engine = create_sqlite_engine(path)
-        self._reader = create_sqlite_engine(path, writes=False)
+        self._engine = create_sqlite_engine(path, patience=patience)
+        self._reader = create_sqlite_engine(path, writes=False, patience=patience)
 
     def create(self, spec: RunSpec, record: RunRecord) -> None:
         with self._engine.begin() as connection:
@@ -131,6 +136,7 @@ class SqlStore:
 
     def close(self) -> None:
         self._engine.dispose()
+        self._reader.dispose()
 
 
 # `params` and `metrics` are also the names of arguments, as the protocol has them.
@@ -201,6 +207,8 @@ def _conditions(query: RunQuery) -> Iterable[ColumnElement[bool]]:
         yield runs.c.experiment == query.experiment
     if query.statuses:
         yield runs.c.status.in_([status.value for status in query.statuses])
+    if query.tracked is not None:
+        yield runs.c.tracked == query.tracked
     if query.parent is not None:
         yield runs.c.parent == query.parent
     for key, value in query.tags.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import math
@@ -22,6 +23,7 @@ from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 __all__ = ["MlflowTracker"]
 
@@ -56,6 +58,7 @@ class MlflowTracker:
     def __init__(self, uri: str, *, locks: Path) -> None:
         self._uri = uri
         self._run_id = ""
+        self._experiment_id = ""
         _set_limits()
         with _explained(uri), _made_once(uri, locks):
             from mlflow import MlflowClient
@@ -66,8 +69,8 @@ class MlflowTracker:
 
     def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
         with _explained(self._uri):
-            experiment = self._experiment(_experiment_name(spec))
-            run = self._client.create_run(experiment, run_name=spec.name, tags=_tags(spec))
+            self._experiment_id = self._experiment(_experiment_name(spec))
+            run = self._client.create_run(self._experiment_id, run_name=spec.name, tags=_tags(spec))
             self._run_id = run.info.run_id
             self.send([Params(params)])
             self._log_inputs(spec.snapshot.data)
@@ -91,7 +94,8 @@ class MlflowTracker:
     def activate(self) -> None:
         """Make this the run that `import mlflow` finds in this process and those it starts.
 
-        MLflow's own sampling of CPU, memory, disk, network and GPU begins with it.
+        MLflow's own sampling of CPU, memory, disk, network and GPU begins with it. A script's own
+        `with mlflow.start_run():` joins the run instead of being refused.
         """
         import mlflow
 
@@ -102,8 +106,31 @@ class MlflowTracker:
             # Else every client looks for a Spark session first, those of background threads too, and an import there
             # while autologging is being set up here stops both for good: each holds the lock the other needs.
             mlflow.set_registry_uri(mlflow.get_registry_uri())
+            while mlflow.active_run() is not None:  # the task's module may have started one when it was imported
+                mlflow.end_run()
+            mlflow.set_experiment(experiment_id=self._experiment_id)  # or have chosen another experiment
             mlflow.start_run(run_id=self._run_id, log_system_metrics=True)
+            self._let_others_join()
         os.environ["MLFLOW_RUN_ID"] = self._run_id
+
+    def _let_others_join(self) -> None:
+        import mlflow
+
+        class Joined(mlflow.ActiveRun):  # type: ignore[misc] # MLflow has no types
+            """The run that is active already: whose `with` it is does not end it."""
+
+            def __exit__(self, *_: object) -> None:
+                """Nothing ends here."""
+
+        start_run, own = mlflow.start_run, self._run_id
+
+        @functools.wraps(start_run)
+        def start_or_join(run_id: str | None = None, *arguments: Any, nested: bool = False, **more: Any) -> Any:  # noqa: ANN401
+            active = mlflow.active_run()
+            joins = active is not None and active.info.run_id == own and not nested and run_id in {None, own}
+            return Joined(active) if joins else start_run(run_id, *arguments, nested=nested, **more)
+
+        mlflow.start_run = start_or_join
 
     def send(self, entries: Sequence[Entry]) -> None:
         self._send_points([point for entry in entries if isinstance(entry, Metrics) for point in entry.points])
@@ -179,8 +206,20 @@ class MlflowTracker:
             if math.isfinite(point.value)
         )
         while batch := list(islice(rest, _METRICS_PER_BATCH)):
-            with self._or_warned():
-                self._client.log_batch(self._run_id, metrics=batch)
+            self._log_points(batch)
+
+    def _log_points(self, points: list[Metric]) -> None:
+        """One point that is refused must not take the others of its batch with it: the batch is halved."""
+        try:
+            with _explained(self._uri):
+                self._client.log_batch(self._run_id, metrics=points)
+        except _Refused as error:
+            if len(points) == 1:
+                _log.warning("%s: %s", points[0].key, error.what)
+                return
+            half = len(points) // 2
+            self._log_points(points[:half])
+            self._log_points(points[half:])
 
     def _send_params(self, values: Mapping[str, str]) -> None:
         from mlflow.entities import Param
@@ -213,13 +252,16 @@ def _experiment_name(spec: RunSpec) -> str:
 
 @contextmanager
 def _made_once(uri: str, locks: Path) -> Iterator[None]:
-    """Let one process make a fresh SQLite store and the others wait: two at once would break it for good."""
+    """Let one process make a fresh SQLite store and the others wait: two at once would break it for good.
+
+    The lock lies beside the file, which projects may share; that it was made is known to each project by itself.
+    """
     mark = locks / f"mlflow-{hashlib.sha256(uri.encode()).hexdigest()[:12]}.made"
     file = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:") or (mark.exists() and file.exists()):
         yield
         return
-    with filelock.FileLock(mark.with_suffix(".lock")):
+    with filelock.FileLock(f"{file}.lock"):
         yield
         mark.touch()
 

@@ -12,18 +12,20 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from kit._files import write_atomic
-from kit.errors import ServiceError
 from kit.models import MetricPoint
 from kit.paths import RunPaths
 from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags, Tracker
 
-__all__ = ["Progress", "Sender", "Spool", "SpoolTail", "deliver", "last_metrics"]
+__all__ = ["Progress", "Sender", "Spool", "SpoolTail", "deliver", "last_metrics", "params_of"]
 
 _BATCH_BYTES = 1 << 19
+_FORK_WAITS = 1.0
+"""Seconds."""
 
 
 class Spool:
@@ -131,6 +133,12 @@ def last_metrics(path: Path) -> dict[str, float]:
     return {} if last is None else {point.key: point.value for point in last.points} | values
 
 
+def params_of(path: Path) -> dict[str, str]:
+    """The parameters that the task itself recorded; empty if there are none."""
+    entries = (entry for batch, _ in _read(path) for entry in batch)
+    return {key: value for entry in entries if isinstance(entry, Params) for key, value in entry.values.items()}
+
+
 class SpoolTail:
     """The reading end for someone who watches: what came since it was asked last."""
 
@@ -151,16 +159,22 @@ class SpoolTail:
                     self.progress = entry
 
 
-def deliver(run: RunPaths, tracker: Tracker) -> None:
+def deliver(run: RunPaths, tracker: Tracker, *, turn: AbstractContextManager[object] | None = None) -> None:
     """Send what the tracker does not have yet.
+
+    Args:
+        run: Whose spool.
+        tracker: Where to.
+        turn: Held while a batch is under way.
 
     Raises:
         ServiceError: If the tracker does not take it; what was sent so far is noted.
     """
     sent = int(run.sent.read_text()) if run.sent.exists() else 0
     for entries, offset in _read(run.spool, sent):
-        tracker.send([entry for entry in entries if not isinstance(entry, Progress)])
-        write_atomic(run.sent, str(offset))
+        with turn or nullcontext():
+            tracker.send([entry for entry in entries if not isinstance(entry, Progress)])
+            write_atomic(run.sent, str(offset))
 
 
 class Sender:
@@ -174,26 +188,34 @@ class Sender:
         self._tracker = tracker
         self._stop = threading.Event()
         self._busy = threading.Lock()
+        self._paused = False
         self._thread = threading.Thread(target=self._work, name="kit-sender", daemon=True)
-        # A fork in the middle of a delivery would copy the tracker's locks in a locked state.
+        # A fork in the middle of a delivery would copy the tracker's locks in a locked state. A server that is slow
+        # to answer must not hold up the task, though, so a fork waits for a moment only.
         os.register_at_fork(
-            before=self._busy.acquire, after_in_parent=self._busy.release, after_in_child=self._after_fork
+            before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
         )
         self._thread.start()
 
+    def _before_fork(self) -> None:
+        self._paused = threading.current_thread() is not self._thread and self._busy.acquire(timeout=_FORK_WAITS)
+
     def _after_fork(self) -> None:
-        self._stop.set()
-        self._busy.release()
+        if self._paused:
+            self._busy.release()
+
+    def _after_fork_in_child(self) -> None:
+        self._stop.set()  # its thread is the parent's, and did not come along
+        self._busy = threading.Lock()
 
     def _work(self) -> None:
         pause = self._PAUSE
         while not self._stop.wait(pause):
-            with self._busy:
-                try:
-                    deliver(self._run, self._tracker)
-                    pause = self._PAUSE
-                except (ServiceError, OSError):
-                    pause = min(pause * 2, self._LONGEST_PAUSE)  # `finish` has the last word
+            try:
+                deliver(self._run, self._tracker, turn=self._busy)
+                pause = self._PAUSE
+            except Exception:  # noqa: BLE001 - `finish` tries once more, and tells
+                pause = min(pause * 2, self._LONGEST_PAUSE)
 
     def finish(self) -> None:
         """Stop the thread and deliver the rest.

@@ -150,6 +150,8 @@ def test_runs_are_chosen_by_what_is_known_of_them(store: Store) -> None:
     assert ids(store, tags={"team": "x"}) == ["a1"]
     assert ids(store, tags={"team": "y"}) == []
     assert ids(store, parent="s1") == ["b2"]
+    store.attach("a1", tracked=True)
+    assert (ids(store, tracked=True), ids(store, tracked=False)) == (["a1"], ["b2"])
 
 
 @pytest.mark.parametrize(
