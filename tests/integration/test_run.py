@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -600,45 +600,31 @@ class TestDryRun:
 class TestTrackingIsDown:
     """Tracking never kills a run, and loses nothing."""
 
-    def test_the_run_succeeds_and_is_delivered_later(self, fresh: Callable[..., Place], tmp_path: Path) -> None:
-        port = closed_port()
-        uri = f"http://127.0.0.1:{port}"
-        place = fresh(MLFLOW_TRACKING_URI=uri)
+    def test_the_run_succeeds_and_says_so_once(self, fresh: Callable[..., Place]) -> None:
+        place = fresh(MLFLOW_TRACKING_URI=f"http://127.0.0.1:{closed_port()}")
         done = place.kit("run", "--json", "steps=4")
         record = done.json()
-        run_id = record["run_id"]
         assert (record["status"], record["exit_code"], record["tracked"]) == ("succeeded", 0, False)
         assert record["metrics"]["score"] == pytest.approx(0.3)
         assert len([line for line in done.err.splitlines() if line.startswith("warning: ")]) == 1
         assert "MLflow does not answer" in done.err
         assert "Traceback" not in done.err
-        assert "MLflow does not know" in place.kit("show", run_id).out
+        assert "MLflow does not know" in place.kit("show", record["run_id"]).out
 
+    @pytest.mark.slow
+    def test_what_was_logged_is_delivered_later_and_once(self, fresh: Callable[..., Place], tmp_path: Path) -> None:
+        """The server needs a password, in the URI: it is kept nowhere, and known to whoever delivers."""
+        port = closed_port()
+        place = fresh(MLFLOW_TRACKING_URI=f"http://me:{SECRET}@127.0.0.1:{port}")
+        run_id = place.run("steps=4")["run_id"]
+        assert SECRET not in (place.folder(run_id) / "spec.json").read_text()
         settle = [sys.executable, "-P", "-m", "kit._worker", "--settle", str(place.folder(run_id))]
         failed = subprocess.run(settle, env=place.env, cwd=place.root, capture_output=True, text=True, check=False)
         assert failed.returncode == 4
         assert place.show(run_id)["tracked"] is False
-
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-                *("--backend-store-uri", f"sqlite:///{tmp_path}/server/mlflow.db", "--workers", "1"),
-                *("--artifacts-destination", str(tmp_path / "server" / "artifacts")),
-            ],
-            cwd=(tmp_path / "home"),
-            env=place.env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        (tmp_path / "server").mkdir()
-        try:
-            until(lambda: _answers(port), "the server to answer")
+        with mlflow_server(tmp_path, port, place.env):
             for _ in range(2):  # told twice, it is sent once
                 subprocess.run(settle, env=place.env, cwd=place.root, check=True, capture_output=True)
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(60)
         assert place.show(run_id)["tracked"] is True
         found = mlflow_runs(tmp_path / "server")
         assert list(found) == [run_id]
@@ -647,6 +633,30 @@ class TestTrackingIsDown:
         assert found[run_id].params["steps"] == "4"
         names = {path.name for path in (tmp_path / "server" / "artifacts").rglob("*") if path.is_file()}
         assert {"console.log", "config.yaml", "spec.json"} <= names
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path, port: int, env: dict[str, str]) -> Iterator[None]:
+    """A real one, whose store and artifacts lie in `folder/server`; it is up when this is entered."""
+    (folder / "server").mkdir()
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+            *("--backend-store-uri", f"sqlite:///{folder}/server/mlflow.db", "--workers", "1"),
+            *("--artifacts-destination", str(folder / "server" / "artifacts")),
+        ],
+        cwd=folder / "home",
+        env={name: value for name, value in env.items() if not name.startswith("MLFLOW_TRACKING")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: _answers(port), "the server to answer")
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
 
 
 def _answers(port: int) -> bool:
