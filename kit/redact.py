@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["MASK", "is_secret_name", "looks_secret", "mask", "mask_config"]
+__all__ = ["MASK", "holds_secret", "is_secret_name", "looks_secret", "mask", "mask_config"]
 
 MASK = "***"
 
@@ -183,30 +183,28 @@ _SECRET_FILES = (
     ".git-credentials", "*service-account*.json", "*service_account*.json", "*serviceaccount*.json",
     "client_secret*.json", "token.json", "kaggle.json", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass", ".my.cnf",
     ".htpasswd", ".dockercfg", ".dockerconfigjson", ".boto", ".s3cfg", ".databrickscfg", ".vault-token", "rclone.conf",
-    "config.local", "kubeconfig*", "*.kubeconfig", "secrets", "secret", ".secrets*", "secrets.*", "secret.*",
-    "*.secret", "*.secrets", "*.tfstate", "*.ovpn",
+    "auth.json", "config.local", "kubeconfig*", "*.kubeconfig", "secrets", "secret", ".secrets*", "secrets.*",
+    "secret.*", "*.secret", "*.secrets", "*.tfstate", "*.ovpn",
 )  # fmt: skip
-_SECRET_PLACES = ("*/.aws/credentials", "*/.docker/config.json", "*/.kube/config", "*/.ssh/id_*", "*/.gnupg/*")
+_SECRET_PLACES = (
+    "*/.aws/credentials", "*/.docker/config.json", "*/.kube/config", "*/.ssh/id_*", "*/.gnupg/*", "*/secrets/*",
+    "*/.secrets/*",
+)  # fmt: skip
+_SECRET_NAMED = re.compile(r"(?P<stem>.+?)(?:\.(?:txt|json|ya?ml|toml|ini|cfg|conf|asc|b64))?")
+"""Files that may be called after the one secret in them: `deploy_key`, `db-password.txt`."""
+_KEY_FILE = re.compile(r"(?:^|[._-])key(?:file)?\.json$")
+_HARMLESS_KEY = re.compile(
+    r"(?:^|[._-])(?:answer|cache|class|color|colour|column|composite|data|dict|feature|foreign|group|hash|index|join|label|"
+    r"legend|lookup|map|natural|partition|pub|public|primary|row|sort|surrogate|translation|unique)[._-]key(?:file)?\.json$"
+)
 _EXAMPLES = re.compile(
     r"(?:^|[._-])(?:example|examples|template|sample|dist|tmpl|tpl|schema)(?:[._-]|$)|\.(?:j2|jinja|pub)$"
 )
 _SOURCES = (
-    ".py",
-    ".pyi",
-    ".ipynb",
-    ".md",
-    ".rst",
-    ".html",
-    ".css",
-    ".js",
-    ".ts",
-    ".sh",
-    ".go",
-    ".rs",
-    ".java",
-    ".c",
-    ".r",
-)
+    ".py", ".pyi", ".ipynb", ".md", ".rst", ".html", ".css", ".js", ".ts", ".sh", ".go", ".rs", ".java", ".c", ".r",
+)  # fmt: skip
+_SECRET_SOURCES = {"secrets.py", "secret.py"}
+"""A module of that name is for values, not code, more often than not."""
 
 
 def looks_secret(path: str) -> bool:
@@ -214,7 +212,38 @@ def looks_secret(path: str) -> bool:
     place = "/" + path.lower().strip("/")
     name = place.rpartition("/")[2]
     if _EXAMPLES.search(name) or name.endswith(_SOURCES):
-        return False
-    return any(fnmatchcase(name, pattern) for pattern in _SECRET_FILES) or any(
-        fnmatchcase(place, pattern) for pattern in _SECRET_PLACES
+        return name in _SECRET_SOURCES
+    return (
+        any(fnmatchcase(name, pattern) for pattern in _SECRET_FILES)
+        or any(fnmatchcase(place, pattern) for pattern in _SECRET_PLACES)
+        or bool(_KEY_FILE.search(name) and not _HARMLESS_KEY.search(name))
+        or _is_called_secret(path.rpartition("/")[2])
     )
+
+
+def _is_called_secret(name: str) -> bool:
+    """Whether the name ends in what a secret is called: not one about secrets, such as `password_rules.txt`."""
+    named = _SECRET_NAMED.fullmatch(name)
+    if named is None or "." in named["stem"].strip("."):
+        return False
+    words = _words(named["stem"])
+    strong = any(found.end() == len(words) for found in _STRONG.finditer(words))
+    return strong or (words.endswith("token") and _is_weak(words))
+
+
+_KEY_BLOCK = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----)[\s\S]){0,300}?[A-Za-z0-9+/=]{40}"
+)
+_SIGNS = (
+    "PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "hf_", "sk-", "sk_",
+    "rk_", "xox", "xapp-", "AIza", "ya29.", "npm_", "pypi-", "dop_v1_", "dckr_pat_", "SG.", "eyJ", "wandb_v1_", "dapi",
+)  # fmt: skip
+"""What a text with any of `_KNOWN` or `_KEY_BLOCK` has: quicker to look for."""
+
+
+def holds_secret(content: bytes) -> bool:
+    """Whether a file's content has a private key or a token of a well-known form; AWS's own examples do not count."""
+    text = content.decode("latin-1")
+    if not any(sign in text for sign in _SIGNS):
+        return False
+    return bool(_KEY_BLOCK.search(text)) or any("EXAMPLE" not in found[0] for found in _KNOWN.finditer(text))

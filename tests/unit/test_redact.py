@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.redact import MASK, is_secret_name, looks_secret, mask, mask_config
+from kit.redact import MASK, holds_secret, is_secret_name, looks_secret, mask, mask_config
 
 TOKEN = "a1B2" * 9
 
@@ -221,12 +221,16 @@ SECRET_FILES = """
     .aws/credentials credentials.json gcp-credentials.json my-service-account.json service_account.json
     client_secret_123.json .netrc .npmrc .pypirc .pgpass .git-credentials .dvc/config.local kubeconfig .kube/config
     .docker/config.json secrets.yaml secrets.toml .streamlit/secrets.toml SECRETS.YAML terraform.tfstate kaggle.json
+    gcp-key.json service-key.json key.json keyfile.json sa.key.json auth.json secrets/db.txt .secrets/x deploy_key
+    deploy-key api_key.txt db-password.txt hf_token .hf_token token.txt access_token.json dbPassword.yaml secrets.py
 """
 PLAIN_FILES = """
-    .env.example .env.template .env.sample example.env id_rsa.pub credentials.py test_credentials.py secrets.py
+    .env.example .env.template .env.sample example.env id_rsa.pub credentials.py test_credentials.py vault_secrets.py
     secrets.md secrets.example.yaml train.py data.csv environment.yml env.py conf/config.yaml keys.csv tokenizer.json
     keyboard.txt conf/env/local.yaml .envs/readme.txt config.json package.json credentials.json.j2
-    notebooks/secrets.ipynb
+    notebooks/secrets.ipynb keyboard.json monkey.json primary_key.sql primary_key.json public-key.json answer_key.json
+    key.csv keys.json hotkey.json pad_token.txt tokens.txt special_tokens_map.json password_rules.txt passwords.csv
+    tokenizer_config.json secrets/__init__.py secrets/readme.md authors.json my_secret_plan.txt token.py key.py
 """
 
 
@@ -239,3 +243,43 @@ def test_files_that_look_secret(path: str) -> None:
 @pytest.mark.parametrize("path", PLAIN_FILES.split())
 def test_files_that_do_not(path: str) -> None:
     assert not looks_secret(path)
+
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        KEY + "MIIEowIBAAKCAQEA" * 4,
+        KEY + "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n" + "MIIEowIBAAKCAQEA" * 4,
+        json.dumps({"private_key": "-----BEGIN PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEA" * 4}),
+        f"url = 'https://x/'\ntoken = 'ghp_{TOKEN}'\n",
+        f"\x00binary hf_{TOKEN}",
+        "aws AKIAIOSFODNN7REALLY1!",
+    ],
+)
+def test_contents_with_keys_and_tokens(content: str) -> None:
+    assert holds_secret(content.encode())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "PATTERN = '-----BEGIN RSA PRIVATE KEY-----'\n",
+        KEY + "...\n-----END RSA PRIVATE KEY-----\n" + "x" * 80,
+        "-----BEGIN CERTIFICATE-----\n" + "MIIEowIBAAKCAQEA" * 4,
+        "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\n",
+        '<div id="sk-container-id-1" class="sk-top-container">',
+        "from sk-learn import hf_hub, npm_run, SG.one",
+        "password = os.environ['DB_PASSWORD']",
+    ],
+)
+def test_contents_without(content: str) -> None:
+    assert not holds_secret(content.encode())
+
+
+def test_a_hostile_content_is_searched_in_linear_time() -> None:
+    holds_secret(KEY.encode() * 2000)
+    holds_secret(b"sk-" * 20000)
