@@ -46,7 +46,7 @@ def versions(root: Path, *, cache: Path | None = None) -> tuple[DataVersion, ...
     return found
 
 
-def ensure(root: Path, *, cache: Path | None, progress: bool, pull: bool = True) -> tuple[DataVersion, ...]:
+def ensure(root: Path, *, cache: Path | None, progress: bool) -> tuple[DataVersion, ...]:
     """Get the data that is missing, and say which versions there are.
 
     What is recorded is pulled; what a stage has never produced is made, if its dependencies are there. Modified data
@@ -57,7 +57,6 @@ def ensure(root: Path, *, cache: Path | None, progress: bool, pull: bool = True)
         root: The project.
         cache: As for `versions`.
         progress: Whether DVC's progress goes to stderr.
-        pull: False only compares.
 
     Raises:
         UserError: If a file of DVC's is not YAML.
@@ -67,14 +66,14 @@ def ensure(root: Path, *, cache: Path | None, progress: bool, pull: bool = True)
     root = root.resolve()
     found = versions(root, cache=cache)
     paths = ProjectPaths(root)
-    unfinished = paths.locks / "data.json"
-    if not pull or _inside_stage(root) or not (unfinished.exists() or any(map(_is_lacking, found))):
+    unfinished = paths.unfinished_data
+    if _inside_stage(root) or not (unfinished.exists() or any(map(_is_lacking, found))):
         return found
     import filelock
 
     try:
         paths.create_state()
-        with filelock.FileLock(paths.locks / "data.lock"):
+        with filelock.FileLock(paths.data_lock):
             found = versions(root, cache=cache)
             _provide(root, found, unfinished, progress=progress)
     except OSError as error:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Project", "open_project"]
 
+_WORDS = {"databricks", "databricks-uc", "uc"}
+"""What MLflow takes for a server although it is no URI."""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -43,7 +46,7 @@ class Project:
         from kit.stores.sql import SqlStore
 
         self.paths.create_state()
-        return SqlStore(self.paths.store, lock=self.paths.locks / "store.lock")
+        return SqlStore(self.paths.store, lock=self.paths.store_lock)
 
     @property
     def tracking_uri(self) -> str:
@@ -55,6 +58,8 @@ class Project:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or self.settings.tracking_uri
         if uri is None:
             return f"sqlite:///{self.paths.mlflow_store}"
+        if uri in _WORDS:
+            return uri
         if uri.startswith("file:") or "://" not in uri:
             raise ServiceError(
                 f"MLflow no longer keeps runs in a plain folder ({uri})",

@@ -17,7 +17,7 @@ def prepare_data(project: Project, *, progress: bool) -> tuple[DataVersion, ...]
     Raises:
         ServiceError: If missing data can neither be pulled nor made.
     """
-    cache = project.paths.state / "data-versions.json"
+    cache = project.paths.data_hashes
     if not project.settings.pull:
         return data.versions(project.root, cache=cache)
     return data.ensure(project.root, cache=cache, progress=progress)

@@ -17,9 +17,9 @@ from kit._stat_cache import StatCache
 from kit.errors import UserError, from_os_error
 from kit.models import CodeVersion, OmittedFile
 from kit.paths import ProjectPaths, safe_name
-from kit.redact import looks_secret
+from kit.redact import holds_secret, looks_secret
 
-__all__ = ["check", "delete_snapshot", "diff", "file_at", "repository", "snapshot"]
+__all__ = ["check", "delete_snapshot", "diff", "repository", "snapshot"]
 
 _REFS = "refs/kit/runs/"
 _IDENTITY = {
@@ -27,6 +27,8 @@ _IDENTITY = {
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "kit"), ("EMAIL", "kit@localhost"))
 }
+_LOOKED_INTO = 64 * 1024
+"""Untracked files up to this size are searched for keys and tokens; larger ones are data."""
 _TOO_MUCH = 100
 """All untracked files together may be this many times as large as one of them; more is data, not code."""
 
@@ -118,7 +120,7 @@ def snapshot(root: Path, run_id: str, *, max_bytes: int) -> CodeVersion:
             index = _Index(top, _copy_index(head.index, Path(folder) / "index"))
             if not head.index.exists():
                 index.git("read-tree", head.tree)
-            names = _wake_hidden(top, index)
+            names = _without_tracker(root, top, _wake_hidden(top, index))
             _store_tracked(top, index)
             untracked = _sort_untracked(top, names, max_bytes, _omitted_cache(root))
             index.update(untracked.stored, "--add", "--remove", "--replace")
@@ -143,44 +145,21 @@ def delete_snapshot(root: Path, run_id: str) -> None:
     _git.run(root, "update-ref", "-d", _REFS + safe_name(run_id))
 
 
-def diff(root: Path, old: str, new: str, *, stat: bool = False, color: bool = False) -> str:
+def diff(root: Path, old: str, new: str) -> str:
     """What changed in the project's folder between two commits, as git shows it; paths relative to `root`.
 
     Args:
         root: The project.
         old: A commit.
         new: Another.
-        stat: Only file names and counts.
-        color: With terminal colours.
 
     Raises:
         UserError: If a commit is not in the repository.
         HostError: If git is not installed.
     """
     commits = (_resolve(root, old), _resolve(root, new))
-    flags = ["--no-ext-diff", "--no-textconv", "--relative", f"--color={'always' if color else 'never'}"]
-    if stat:
-        flags.append("--stat")
+    flags = ["--no-ext-diff", "--no-textconv", "--relative", "--color=never"]
     return _git.run(root, "diff", *flags, *commits, "--").decode("utf-8", "replace")
-
-
-def file_at(root: Path, commit: str, path: str) -> bytes | None:
-    """The content that a file of the project had in `commit`; None if it was not there, or not a file.
-
-    Args:
-        root: The project.
-        commit: A commit.
-        path: Relative to `root`.
-
-    Raises:
-        UserError: If the commit is not in the repository.
-        HostError: If git is not installed.
-    """
-    commit = _resolve(root, commit)
-    try:
-        return _git.run(root, "cat-file", "blob", f"{commit}:./{path}")
-    except _git.GitFailed:
-        return None
 
 
 def _resolve(root: Path, revision: str) -> str:
@@ -270,8 +249,17 @@ def _is_present(path: Path) -> bool:
 
 
 def _omitted_cache(root: Path) -> StatCache:
-    state = ProjectPaths(root).state
-    return StatCache(state / "omitted.json" if state.is_dir() else None)
+    paths = ProjectPaths(root)
+    return StatCache(paths.omitted_hashes if paths.state.is_dir() else None)
+
+
+def _without_tracker(root: Path, top: Path, names: Iterable[str]) -> list[str]:
+    """The names but those of MLflow's store in the project, which every run changes."""
+    paths = ProjectPaths(root.resolve())
+    store = paths.mlflow_store.relative_to(top).as_posix()
+    files = {store + suffix for suffix in ("", "-journal", "-shm", "-wal")}
+    artifacts = paths.mlflow_artifacts.relative_to(top).as_posix() + "/"
+    return [name for name in names if name not in files and not name.startswith(artifacts)]
 
 
 def _sort_untracked(top: Path, names: Iterable[str], max_bytes: int, cache: StatCache) -> _Untracked:
@@ -284,7 +272,7 @@ def _sort_untracked(top: Path, names: Iterable[str], max_bytes: int, cache: Stat
         except FileNotFoundError:
             continue
         is_file = stat.S_ISREG(found.st_mode)
-        if looks_secret(name):
+        if looks_secret(name) or (is_file and found.st_size <= _LOOKED_INTO and _holds_secret(path)):
             omitted.append(OmittedFile(_text(name), found.st_size, None, "secret"))
         elif stat.S_ISDIR(found.st_mode) or (
             is_file and not os.access(path, os.R_OK)
@@ -297,6 +285,13 @@ def _sort_untracked(top: Path, names: Iterable[str], max_bytes: int, cache: Stat
     cache.save()
     _check_total(stored, max_bytes)
     return _Untracked(tuple(stored), tuple(omitted))
+
+
+def _holds_secret(path: Path) -> bool:
+    try:
+        return holds_secret(path.read_bytes())
+    except OSError:  # gone, or not readable: told apart elsewhere
+        return False
 
 
 def _check_total(stored: dict[str, int], max_bytes: int) -> None:

@@ -471,7 +471,6 @@ def test_pull_fails_on_what_nobody_pushed(project: Path) -> None:
     assert "https://me:***@127.0.0.1:9/data" in text
     assert "`dvc push`" in text
     assert not (project / ".kit/locks/data.json").exists()
-    assert data.ensure(project, cache=None, progress=False, pull=False)
 
 
 def test_pull_without_a_remote(project: Path) -> None:

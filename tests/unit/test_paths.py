@@ -48,6 +48,16 @@ def test_every_file_of_a_run_lies_in_its_folder() -> None:
     assert len(set(parts)) == len(parts)
 
 
+def test_every_file_of_kit_lies_in_its_state() -> None:
+    paths = ProjectPaths(Path("/project"))
+    files = [paths.store, paths.store_lock, paths.data_lock, paths.unfinished_data, paths.omitted_hashes]
+    files += [paths.data_hashes, paths.sweep("sweep-1"), paths.run("abc").root]
+    assert all(file.is_relative_to("/project/.kit") for file in files)
+    assert len(set(files)) == len(files)
+    with pytest.raises(UserError):
+        paths.sweep("../x")
+
+
 def test_the_state_is_private_and_ignored(tmp_path: Path) -> None:
     paths = ProjectPaths(tmp_path)
     paths.create_state()

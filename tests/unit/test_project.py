@@ -31,6 +31,10 @@ def test_by_default_a_project_tracks_in_its_own_file(tmp_path: Path) -> None:
         ("sqlite:///sub/m.db", None, "sqlite:///{root}/sub/m.db"),
         ("sqlite:///../m.db", None, "sqlite:///{parent}/m.db"),
         (None, "", "sqlite:///{root}/mlflow.db"),
+        (None, "databricks", "databricks"),
+        ("databricks-uc", None, "databricks-uc"),
+        (None, "uc", "uc"),
+        (None, "databricks://profile", "databricks://profile"),
     ],
 )
 def test_the_environment_wins_over_the_settings(
