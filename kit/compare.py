@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kit import config, vcs
+from kit.errors import UserError
 from kit.models import RunRecord, RunSpec
 from kit.project import Project
 
@@ -37,21 +38,37 @@ class MetricChange:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Everything that differs, from causes to effects. `code` is a git diff; `metrics` lists all, changed or not."""
+    """Everything that differs, from causes to effects.
+
+    Attributes:
+        code: A git diff.
+        omitted: Untracked files that a snapshot names but does not store.
+        metrics: All of them, changed or not.
+        note: What could not be compared, and why; None when everything was.
+    """
 
     code: str
+    omitted: tuple[Change, ...]
     data: tuple[Change, ...]
     config: tuple[Change, ...]
     environment: tuple[Change, ...]
     host: tuple[Change, ...]
     metrics: tuple[MetricChange, ...]
+    note: str | None = None
 
 
 def compare(project: Project, old: RunRecord, new: RunRecord) -> Difference:
-    """Compare two runs by what was recorded of them."""
+    """Compare two runs by what was recorded of them. A snapshot that is gone only costs the diff of the code."""
     before, after = project.store.spec(old.run_id), project.store.spec(new.run_id)
+    code, note = "", None
+    try:
+        code = vcs.diff(project.root, old.commit, new.commit)
+    except UserError as error:
+        note = f"the code cannot be compared: {error}"
     return Difference(
-        code=vcs.diff(project.root, old.commit, new.commit),
+        code=code,
+        omitted=_changes(_omitted(before), _omitted(after)),
+        note=note,
         data=_changes(_data(before), _data(after)),
         config=_changes(_config(before), _config(after)),
         environment=_changes(_environment(before), _environment(after)),
@@ -72,6 +89,14 @@ def _data(spec: RunSpec) -> dict[str, str]:
     return {
         version.path: (version.md5 or "never made") + ("" if version.state == "matches" else f" ({version.state})")
         for version in spec.snapshot.data
+    }
+
+
+def _omitted(spec: RunSpec) -> dict[str, str]:
+    """By hash; one that has none, as it may hold secrets, by what else is known of it."""
+    return {
+        file.path: f"sha256 {file.sha256}" if file.sha256 else f"{file.size:,} bytes ({file.reason})"
+        for file in spec.snapshot.code.omitted
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kit import _clock
 from kit.compare import Change, Difference, MetricChange, compare
-from kit.models import CodeVersion, DataVersion, RunRecord
+from kit.models import CodeVersion, DataVersion, OmittedFile, RunRecord
 from kit.project import Project, open_project
 from tests.conftest import git, write
 from tests.factories import record, snapshot, spec
@@ -21,8 +21,10 @@ def opened(project: Path) -> Project:
 
 
 def add(project: Project, run_id: str, metrics: dict[str, float] | None = None, **changes: Any) -> RunRecord:
-    head = git(project.root, "rev-parse", "HEAD")
-    taken = snapshot(code=CodeVersion(head, head, "main", dirty=False, ref=f"refs/kit/runs/{run_id}"), **changes)
+    head = changes.pop("commit", None) or git(project.root, "rev-parse", "HEAD")
+    omitted = changes.pop("omitted", ())
+    code = CodeVersion(head, head, "main", dirty=bool(omitted), ref=f"refs/kit/runs/{run_id}", omitted=omitted)
+    taken = snapshot(code=code, **changes)
     made = spec(run_id, snapshot=taken, config=changes.pop("config", {"model": {"rate": 0.2}}))
     project.store.create(made, RunRecord.queued(made, at=_clock.now(), params={}))
     project.store.set_metrics(run_id, metrics or {})
@@ -31,7 +33,7 @@ def add(project: Project, run_id: str, metrics: dict[str, float] | None = None, 
 
 def test_two_equal_runs_differ_in_nothing(opened: Project) -> None:
     old, new = add(opened, "a1", {"auc": 0.5}), add(opened, "b2", {"auc": 0.5})
-    assert compare(opened, old, new) == Difference("", (), (), (), (), (MetricChange("auc", 0.5, 0.5),))
+    assert compare(opened, old, new) == Difference("", (), (), (), (), (), (MetricChange("auc", 0.5, 0.5),))
 
 
 def test_code_is_a_git_diff(opened: Project) -> None:
@@ -40,6 +42,29 @@ def test_code_is_a_git_diff(opened: Project) -> None:
     git(opened.root, "commit", "--quiet", "--all", "--message", "deeper")
     code = compare(opened, old, add(opened, "b2")).code
     assert "-depth: 3\n+depth: 4" in code
+
+
+def test_a_file_that_no_snapshot_holds_is_compared_by_what_is_known_of_it(opened: Project) -> None:
+    def large(sha256: str) -> OmittedFile:
+        return OmittedFile("big.bin", 20_000_000, sha256, "large")
+
+    same = OmittedFile("same.bin", 20_000_000, "c" * 64, "large")
+    old = add(opened, "a1", omitted=(large("a" * 64), same, OmittedFile(".env", 1000, None, "secret")))
+    new = add(opened, "b2", omitted=(large("b" * 64), same))
+    found = compare(opened, old, new)
+    assert found.code == ""
+    assert found.omitted == (
+        Change(".env", "1,000 bytes (secret)", None),
+        Change("big.bin", f"sha256 {'a' * 64}", f"sha256 {'b' * 64}"),
+    )
+
+
+def test_a_snapshot_that_is_gone_hides_nothing_else(opened: Project) -> None:
+    old, new = add(opened, "a1", seed=7, commit="0" * 40), add(opened, "b2", seed=8)
+    found = compare(opened, old, new)
+    assert found.config == (Change("(seed)", "7", "8"),)
+    assert found.note is not None
+    assert found.note.startswith("the code cannot be compared: no commit '000")
 
 
 def test_data_is_named_with_its_version_and_state(opened: Project) -> None:
