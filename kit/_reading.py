@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
 
+from kit import _near
 from kit._durations import parse_duration
 from kit.errors import UserError
 
@@ -94,8 +94,7 @@ def _hint(key: object, known: Sequence[str]) -> str:
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
     """`Did you mean ...?`, if one is near."""
-    near = get_close_matches(word.lower().replace("-", "_"), known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else None
+    return _near.did_you_mean(_near.nearest(word.lower().replace("-", "_"), known))
 
 
 def _show(value: object) -> str:

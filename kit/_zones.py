@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from kit._near import did_you_mean, nearest
 from kit.errors import UserError
 
 __all__ = ["Change", "changes", "offset_at", "to_instant", "to_wall", "wall_reached", "zone"]
@@ -64,15 +64,18 @@ def zone(key: str) -> ZoneInfo:
 def _nearest(key: str) -> str:
     known = sorted(name for name in _known() if not name.startswith(_NOT_ZONES))
     wanted = key.strip().lower().replace(" ", "_")
+    near: str | None
     by_place: dict[str, str] = {}
     for name in known:
         by_place.setdefault(name.rpartition("/")[2].lower(), name)
     lower = {name.lower(): name for name in known}
     if wanted in lower or wanted in by_place:
-        return f"Did you mean {lower.get(wanted) or by_place[wanted]!r}?"
-    near = [lower[name] for name in get_close_matches(wanted, lower, n=1)]
-    near = near or [by_place[name] for name in get_close_matches(wanted.rpartition("/")[2], by_place, n=1)]
-    return f"Did you mean {near[0]!r}?" if near else "Give an IANA name such as 'Europe/Berlin', or 'UTC'."
+        near = lower.get(wanted) or by_place[wanted]
+    else:
+        near = lower.get(nearest(wanted, lower) or "") or by_place.get(
+            nearest(wanted.rpartition("/")[2], by_place) or ""
+        )
+    return did_you_mean(near) or "Give an IANA name such as 'Europe/Berlin', or 'UTC'."
 
 
 @cache

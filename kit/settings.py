@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass, fields
 
 import msgspec
 
+from kit._near import did_you_mean, nearest
 from kit.errors import UserError
 
 __all__ = ["Settings", "parse_settings"]
@@ -51,8 +51,7 @@ def parse_settings(pyproject: str, *, where: str) -> Settings:
     known = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
     for key in table:
         if key.replace("_", "-") not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(sorted(known))}."
+            hint = did_you_mean(nearest(key, known)) or f"Known keys: {', '.join(sorted(known))}."
             raise UserError(f"unknown key {key!r} in [tool.kit]", where=where, fix=hint)
     try:
         return msgspec.convert({known[key.replace("_", "-")]: value for key, value in table.items()}, Settings)

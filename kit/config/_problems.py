@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
+from kit import _near
 from kit.config._origins import COMMAND_LINE, Origins, leaves
 from kit.config._overrides import bad_override
 from kit.config._session import Source, load, session
@@ -26,7 +27,7 @@ def did_you_mean(word: str, known: Sequence[str], *, otherwise: str | None = Non
     near = [name for name in near if _likeness(word, name) > _likeness(word, near[0]) - 0.1]
     last = word.rpartition(".")[2]
     near += [name for name in known if name not in near and name.rpartition(".")[2] == last]
-    return f"Did you mean {' or '.join(repr(name) for name in near[:3])}?" if near else otherwise
+    return _near.did_you_mean(*near[:3]) or otherwise
 
 
 def _likeness(one: str, other: str) -> float:
@@ -179,7 +180,7 @@ def _unused_group(match: re.Match[str], case: _Case) -> UserError:
 def _other_package(match: re.Match[str], case: _Case) -> UserError:
     names = match["names"]
     return UserError(
-        f"group {match['key']!r} is not in the defaults list", where=case.where, fix=f"Did you mean {names!r}?"
+        f"group {match['key']!r} is not in the defaults list", where=case.where, fix=_near.did_you_mean(names)
     )
 
 

@@ -52,18 +52,17 @@ class TaskParameters:
     run_by_name: bool = False
 
 
-def load_task(name: str, root: Path, package_paths: Sequence[Path] = ()) -> Callable[..., Any]:
+def load_task(name: str, root: Path) -> Callable[..., Any]:
     """Import `package.module.function`. What else the module raises while it is imported comes out as it is.
 
     Args:
         name: The task.
         root: The project's folder; it and its `src` are put on `sys.path`, and stay there for the task's own imports.
-        package_paths: More folders to import from, before those.
 
     Raises:
         UserError: If there is no such module or function, or the module needs a package that is not installed.
     """
-    for folder in reversed([*package_paths, root / "src", root]):
+    for folder in (root, root / "src"):
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
@@ -73,21 +72,19 @@ def load_task(name: str, root: Path, package_paths: Sequence[Path] = ()) -> Call
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise _not_found(error, name, module_name, root, package_paths) from error
+        raise _not_found(error, name, module_name, root) from error
     function = getattr(module, attribute, None)
     if not callable(function):
         raise _no_function(name, attribute, module)
     return typing.cast("Callable[..., Any]", function)
 
 
-def _not_found(
-    error: ModuleNotFoundError, name: str, module_name: str, root: Path, package_paths: Sequence[Path]
-) -> Exception:
+def _not_found(error: ModuleNotFoundError, name: str, module_name: str, root: Path) -> Exception:
     wanted = error.name or ""
     if f"{module_name}.".startswith(f"{wanted}."):
         parent, _, last = wanted.rpartition(".")
         package = sys.modules.get(parent)
-        folders = [str(path) for path in (*package_paths, root / "src", root)]
+        folders = [str(path) for path in (root / "src", root)]
         known = _modules(list(getattr(package, "__path__", [])) if parent else folders)
         otherwise = f"Known there: {', '.join(known[:10])}." if known else "Create the module."
         return UserError(

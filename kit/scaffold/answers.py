@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import json
 import keyword
@@ -15,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from kit import _near
 from kit.errors import UserError, from_os_error
 from kit.scaffold.template import Question
 
@@ -42,8 +42,7 @@ _FOLDER = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not among the known ones: the nearest, or all of them."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    return _near.did_you_mean(_near.nearest(word, known)) or f"Known: {', '.join(known)}."
 
 
 def read_answers(path: Path) -> dict[str, object]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kit import _git
 from kit.errors import Cancelled
 
 __all__ = ["ALL", "Effect", "Observer", "run_effects"]
@@ -28,24 +29,10 @@ _IDENTITY_FIX = (
 )
 _FRAME = re.compile(r"^[^\w'\"`(/.-]+")
 # Set by a surrounding `uv run` or git hook, these would lead a program to another project than the new one.
-_LEADS_ELSEWHERE = frozenset(
-    {
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_COMMON_DIR",
-        "GIT_PREFIX",
-        "VIRTUAL_ENV",
-        "PYTHONPATH",
-        "UV_PROJECT",
-        "UV_PROJECT_ENVIRONMENT",
-        "UV_WORKING_DIRECTORY",
-        "UV_FROZEN",
-        "UV_LOCKED",
-        "UV_NO_SYNC",
-    }
-)
+_LEADS_ELSEWHERE = _git.LOCAL_VARIABLES | {
+    "VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_WORKING_DIRECTORY", "UV_FROZEN",
+    "UV_LOCKED", "UV_NO_SYNC",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
