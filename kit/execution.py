@@ -150,7 +150,9 @@ class _Execution:
         )
         sender = None if tracker is None else Sender(self._paths, tracker)
         try:
-            handle.log(_as_metrics(self._spec.task, call(handle)))
+            with _ending_forks():
+                returned = call(handle)
+            handle.log(_as_metrics(self._spec.task, returned))
         except _Stopped:
             raise
         except BaseException as error:
@@ -289,10 +291,15 @@ def _told(error: BaseException) -> Result:
     lines = traceback.format_exception(type(error), error, frames)
     text = mask("".join(lines))
     print(text, end="", file=sys.stderr)  # noqa: T201
-    code = error.code if isinstance(error, SystemExit) else None
-    # A process has one byte for it: 256 would be a success.
-    exit_code = code if isinstance(code, int) and 0 < code < 256 else ExitCode.RUN
-    return Result(exit_code, mask(_one_line(error)), traceback=text)
+    exit_code = _exit_code(error) if isinstance(error, SystemExit) else ExitCode.RUN
+    return Result(exit_code or ExitCode.RUN, mask(_one_line(error)), traceback=text)
+
+
+def _exit_code(error: SystemExit) -> int:
+    """What the process would leave with; of a number the shell sees one byte only, and 256 must not be a success."""
+    if error.code is None or error.code == 0:
+        return 0
+    return error.code if isinstance(error.code, int) and 0 < error.code < 256 else ExitCode.RUN
 
 
 def _one_line(error: BaseException) -> str:
@@ -314,6 +321,23 @@ def _flush_console() -> None:
 
 
 @contextmanager
+def _ending_forks() -> Iterator[None]:
+    """A child that the task forked and that comes out of the task ends here: the run is not its to finish."""
+    own = os.getpid()
+    code = 0
+    try:
+        yield
+    except BaseException as error:
+        if os.getpid() == own:
+            raise
+        code = _told(error).exit_code if not isinstance(error, SystemExit) else _exit_code(error)
+    if os.getpid() != own:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+@contextmanager
 def _stoppable() -> Iterator[None]:
     """SIGTERM becomes an exception, so that the task's `finally` blocks run; the supervisor knows why it was sent."""
 
@@ -322,6 +346,8 @@ def _stoppable() -> Iterator[None]:
         raise _Stopped
 
     before = signal.signal(signal.SIGTERM, stop)
+    # Workers that the task forks are ended by SIGTERM, as their pool expects, not by an exception in one of its locks.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     try:
         yield
     finally:
