@@ -84,6 +84,8 @@ def sweep(
         except Exception:
             if bridge.raised is None:
                 raise
+        finally:  # the whole config, secrets included; each trial keeps its own, masked
+            (sweep_dir / "multirun.yaml").unlink(missing_ok=True)
         if bridge.raised is not None:  # as it was, whatever sweeper and explanation made of it
             raise bridge.raised
 

@@ -48,7 +48,7 @@ def run(root: Path, *overrides: str, failing: str | None = None) -> Trials:
     finally:
         assert not GlobalHydra.instance().is_initialized()
         assert not (root / "multirun").exists()
-        assert not (root / "multirun.yaml").exists()
+        assert not [*root.rglob("multirun.yaml")], "the config with its secrets stays nowhere"
     return trials
 
 
