@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, TYPE_CHECKING, Protocol, Self
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from kit.cli.render import console, duration, number
 from kit.models import RunSpec
@@ -38,11 +40,10 @@ def watch(handle: Handle, spec: RunSpec, paths: RunPaths, *, output: IO[str]) ->
         output: Where what the task prints goes.
     """
     screen: _Screen = _Panel(spec, paths) if output is sys.stdout and output.isatty() else _Plain(output)
-    tail = _LogTail(paths.log)
-    with _relayed(handle), screen:
+    with contextlib.closing(_LogTail(paths.log)) as tail, _relayed(handle), screen:
         while not handle.wait(_POLL):
             screen.show(tail.read())
-        screen.show(tail.read())
+        screen.show(tail.read(last=True))
 
 
 class _Screen(Protocol):
@@ -112,7 +113,7 @@ class _Panel:
             line = Table.grid(padding=(0, 1))
             total = "" if progress.total is None else f"/{progress.total}"
             bar = ProgressBar(total=progress.total, completed=progress.done, width=30)
-            line.add_row(" ", bar, f"{progress.done}{total}", progress.description)
+            line.add_row(" ", bar, f"{progress.done}{total}", Text(progress.description))
             parts.append(line)
         if self._tail.metrics:
             newest = list(self._tail.metrics.items())[-_SHOWN_METRICS:]
@@ -132,24 +133,62 @@ class _Panel:
 
 
 class _LogTail:
-    """What came into the log since it was read last."""
+    """What came into the log since it was read last, also when the log is full and goes on in `.1` and `.2`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = 0
+        self._file: BinaryIO | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def read(self) -> str:
-        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as log:
-            log.seek(self._offset)
-            data = log.read()
-            self._offset += len(data)
-            return data.decode(errors="replace")
-        return ""
+    def read(self, *, last: bool = False) -> str:
+        """The text since; `last` when nothing more will come."""
+        data = b""
+        while True:
+            later = self._later()  # asked first: when there is one, what lies in the present one is all of it
+            if self._file is not None:
+                data += self._file.read()
+            if later is None:
+                return self._decoder.decode(data, final=last)
+            self.close()
+            self._file = later
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _later(self) -> BinaryIO | None:
+        """The file that comes after the present one, opened."""
+        if self._file is None:
+            return _opened(self._path)
+        # The newest first: what is turned over meanwhile is met twice, not missed.
+        newest, older = (_opened(self._path.with_suffix(f".log.{number}")) for number in (1, 2))
+        present = _identity(self._file)
+        following = newest
+        if older is not None and present not in {_identity(older), None if newest is None else _identity(newest)}:
+            following = older  # the present one is the first, or so old that it is gone
+        if following is not None and _identity(following) == present:
+            following = None
+        for file in (newest, older):
+            if file is not None and file is not following:
+                file.close()
+        return following
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _identity(file: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(file.fileno())
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager
 def _relayed(handle: Handle) -> Iterator[None]:
-    """A first Ctrl-C asks the run to stop, a second one makes it."""
+    """A first Ctrl-C asks the run to stop, a second one makes it. What is ignored, as by `nohup`, stays so."""
     asked = 0
 
     def relay(number: int, _frame: FrameType | None) -> None:
@@ -159,7 +198,8 @@ def _relayed(handle: Handle) -> Iterator[None]:
         if asked == 1 and number == signal.SIGINT:
             sys.stderr.write("stopping the run; once more to kill it\n")
 
-    before = {number: signal.signal(number, relay) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, relay) for number in heard}
     try:
         yield
     finally:
