@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shlex
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -22,7 +24,10 @@ __all__ = [
     "ago",
     "console",
     "duration",
+    "heading",
+    "json_number",
     "key_values",
+    "next_steps",
     "number",
     "print_error",
     "print_json",
@@ -44,11 +49,15 @@ STYLES = {
 
 @cache
 def console(*, stderr: bool = False) -> Console:
-    """The console on standard output, or on standard error. A pipe is not wrapped at 80 columns."""
+    """The console on standard output, or on standard error. A pipe is not wrapped at 80 columns.
+
+    Texts are printed as they are, whatever brackets or colons they hold: what is to have a style is a rich `Text`.
+    """
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else 10_000)
+    width = None if stream.isatty() else 10_000
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
 def print_error(error: KitError) -> None:
@@ -76,11 +85,13 @@ def print_json(value: object) -> None:
 def record_json(record: RunRecord) -> dict[str, Any]:
     """A record as JSON data; numbers that JSON does not know are texts."""
     plain: dict[str, Any] = json.loads(to_json(record))
-    plain["metrics"] = {
-        key: value if value == value and abs(value) != float("inf") else repr(value)  # noqa: PLR0124 - not NaN
-        for key, value in record.metrics.items()
-    }
+    plain["metrics"] = {key: json_number(value) for key, value in record.metrics.items()}
     return plain
+
+
+def json_number(value: float | None) -> float | str | None:
+    """The number, or its name as a text where JSON has none for it."""
+    return value if value is None or math.isfinite(value) else repr(value)
 
 
 def table(
@@ -109,9 +120,9 @@ def table(
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for index, header in enumerate(headers):
         justify: Literal["left", "right"] = "right" if index in right else "left"
-        grid.add_column(header, justify=justify, overflow="fold", no_wrap=index in whole)
+        grid.add_column(Text(header), justify=justify, overflow="fold", no_wrap=index in whole)
     for row in rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     out.print(grid)
 
 
@@ -144,4 +155,21 @@ def key_values(pairs: Mapping[str, object]) -> None:
     shown = {name: str(value) for name, value in pairs.items() if value not in (None, "", {}, ())}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
-        console().print(f"{name:<{width}}  {value}", markup=False, soft_wrap=True)
+        console().print(f"{name:<{width}}  {value}", soft_wrap=True)
+
+
+def heading(record: RunRecord, *more: str) -> None:
+    """Print the line that says which run this is and how it stands."""
+    from rich.text import Text
+
+    status = (record.status.value, STYLES[record.status])
+    rest = "".join(f"  {text}" for text in more if text)
+    console().print(Text.assemble((record.name, "bold"), f"  {record.run_id}  ", status, rest), soft_wrap=True)
+
+
+def next_steps(*commands: Sequence[str]) -> None:
+    """Print what can be typed now."""
+    from rich.text import Text
+
+    steps = [Text(shlex.join(command), "bold") for command in commands]
+    console().print(Text("next: ") + Text("  or  ").join(steps), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +10,24 @@ from typing import Annotated
 import typer
 
 from kit import _clock, config, runs, sweeps
+from kit.cli._arguments import tags
 from kit.cli._watch import watch
-from kit.cli.render import STYLES, console, duration, key_values, number, print_json, record_json, table
+from kit.cli.render import (
+    STYLES,
+    console,
+    duration,
+    heading,
+    key_values,
+    next_steps,
+    number,
+    print_json,
+    record_json,
+    table,
+)
 from kit.errors import ExitCode, UserError
 from kit.models import CodeVersion, Limits, RunRecord, RunSpec
 from kit.project import Project, open_project
-from kit.redact import mask_config
+from kit.redact import mask, mask_config
 from kit.states import RunStatus
 
 __all__ = ["register", "run"]
@@ -31,7 +44,9 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     ] = None,
     *,
     multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Sweep: run every combination.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the config and where each value is from.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the config and where each value is from; with -m, the trials.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="What to call the run. Default: its experiment.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Tag it; repeatable.")] = None,
     note: Annotated[str | None, typer.Option(help="A sentence for whoever reads it later.")] = None,
@@ -44,12 +59,14 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     request = runs.Request(
         overrides=tuple(overrides or ()),
         name=name,
-        tags=_tags(tag or []),
+        tags=tags(tag or ()),
         note=note,
         limits=Limits(timeout=timeout),
     )
+    if jobs is not None and not multirun:
+        raise UserError("--jobs is for the trials of a sweep", where="command line", fix="Add `-m`, or leave it out.")
     if dry_run:
-        return _dry_run(project, request, as_json=as_json)
+        return (_dry_sweep if multirun else _dry_run)(project, request, as_json=as_json)
     if multirun:
         return _sweep(project, request, jobs=jobs, as_json=as_json)
     return _run(project, request, as_json=as_json)
@@ -57,8 +74,8 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
 
 def _run(project: Project, request: runs.Request, *, as_json: bool) -> int:
     spec = runs.plan(project, request, progress=True)
-    _mention(spec.snapshot.code)
     handle = runs.start(project, spec, interactive=True)
+    _mention(spec.snapshot.code)
     watch(handle, spec, project.paths.run(spec.run_id), output=sys.stderr if as_json else sys.stdout)
     if (result := runs.rejected(project, spec.run_id)) is not None:
         runs.discard(project, spec.run_id)
@@ -74,24 +91,23 @@ def _run(project: Project, request: runs.Request, *, as_json: bool) -> int:
 def _show_result(record: RunRecord, spec: RunSpec, *, name: str) -> None:
     out = console()
     out.print()
-    style = STYLES[record.status]
-    took = duration(record.duration(_clock.now()))
-    out.print(f"[bold]{record.name}[/]  {record.run_id}  [{style}]{record.status}[/]  {took}")
+    heading(record, duration(record.duration(_clock.now())))
     if record.reason is not None:
-        out.print(f"  {record.reason}", style=style, markup=False)
+        out.print(f"  {record.reason}", style=STYLES[record.status], soft_wrap=True)
     if record.metrics:
         out.print()
         table(["metric", "value"], [(key, number(value)) for key, value in record.metrics.items()], right=[1])
     out.print()
     key_values(_made_from(spec))
     out.print()
-    following = f"kit logs {name}" if record.status is not RunStatus.SUCCEEDED else "kit runs"
-    out.print(f"next: [bold]kit show {name}[/]  or  [bold]{following}[/]")
+    next_steps(
+        ["kit", "show", name], ["kit", "runs"] if record.status is RunStatus.SUCCEEDED else ["kit", "logs", name]
+    )
 
 
 def _made_from(spec: RunSpec) -> dict[str, object]:
     code = spec.snapshot.code
-    data = [f"{version.path} {(version.md5 or 'no version')[:8]}" for version in spec.snapshot.data]
+    data = [f"{version.path} {version.label}" for version in spec.snapshot.data]
     return {
         "code": code.commit[:10] + (" (with uncommitted work)" if code.dirty else ""),
         "data": ", ".join(data),
@@ -105,10 +121,11 @@ def _mention(code: CodeVersion) -> None:
     if code.branch is None:
         out.print(
             "note: HEAD is detached; the run is recorded, but commits made here belong to no branch "
-            "(`git switch -c NAME` makes one)"
+            "(`git switch -c NAME` makes one)",
+            soft_wrap=True,
         )
     for omitted in code.omitted:
-        out.print(f"note: not in the snapshot: {omitted.path} ({omitted.reason})", markup=False)
+        out.print(f"note: not in the snapshot: {omitted.path} ({omitted.reason})", soft_wrap=True)
 
 
 def _dry_run(project: Project, request: runs.Request, *, as_json: bool) -> int:
@@ -122,6 +139,15 @@ def _dry_run(project: Project, request: runs.Request, *, as_json: bool) -> int:
     return ExitCode.OK
 
 
+def _dry_sweep(project: Project, request: runs.Request, *, as_json: bool) -> int:
+    trials = [[mask(text) for text in overrides] for overrides in sweeps.trials(project, request)]
+    if as_json:
+        print_json([{"trial": index, "overrides": overrides} for index, overrides in enumerate(trials)])
+    else:
+        table(["trial", "overrides"], [(index, shlex.join(overrides)) for index, overrides in enumerate(trials)])
+    return ExitCode.OK
+
+
 def _sweep(project: Project, request: runs.Request, *, jobs: int | None, as_json: bool) -> int:
     shown = 0
 
@@ -130,7 +156,7 @@ def _sweep(project: Project, request: runs.Request, *, jobs: int | None, as_json
         shown += 1
         values = record.reason or "  ".join(f"{key} {number(value)}" for key, value in list(record.metrics.items())[:4])
         line = f"{shown:>3}  {record.run_id}  {record.status:<9}  {' '.join(record.overrides)}  {values}"
-        console(stderr=as_json).print(line, markup=False, soft_wrap=True)
+        console(stderr=as_json).print(line, soft_wrap=True)
 
     swept = sweeps.sweep(project, request, jobs=jobs, on_end=on_end)
     if as_json:
@@ -139,15 +165,5 @@ def _sweep(project: Project, request: runs.Request, *, jobs: int | None, as_json
     failed = sum(record.status is not RunStatus.SUCCEEDED for record in swept.records)
     console().print(f"\n{len(swept.records)} runs, {failed} of them not successful")
     metric = next(iter(swept.records[-1].metrics), "METRIC") if swept.records else "METRIC"
-    console().print(f"next: [bold]kit runs --sweep {swept.sweep_id} --sort {metric}[/]  or  [bold]kit show RUN[/]")
+    next_steps(["kit", "runs", "--sweep", swept.sweep_id, "--sort", metric], ["kit", "show", "RUN"])
     return swept.exit_code
-
-
-def _tags(texts: list[str]) -> dict[str, str]:
-    tags = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UserError(f"--tag {text!r} is not KEY=VALUE", fix="Write it like `--tag team=pricing`.")
-        tags[key] = value
-    return tags

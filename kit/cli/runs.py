@@ -14,11 +14,14 @@ from typing import Annotated, Any
 import typer
 
 from kit import _clock, compare, runs
+from kit.cli._arguments import tags
 from kit.cli.render import (
     STYLES,
     ago,
     console,
     duration,
+    heading,
+    json_number,
     key_values,
     number,
     print_json,
@@ -67,7 +70,7 @@ def listing(  # noqa: PLR0913 - typer wants one parameter for each option
     query = RunQuery(
         experiment=experiment,
         statuses=frozenset(status or ()),
-        tags=dict(_tag(text) for text in tag or ()),
+        tags=tags(tag or ()),
         parent=sweep,
         where=tuple(_comparison(text) for text in where or ()),
         sort=sort,
@@ -126,7 +129,7 @@ def show(name: _RunName, *, as_json: _AsJson = False) -> None:
     if as_json:
         print_json(record_json(record) | {"spec": json.loads(to_json(spec))})
         return
-    console().print(f"[bold]{record.name}[/]  {record.run_id}  [{STYLES[record.status]}]{record.status}[/]")
+    heading(record)
     _section("run", _about(record, spec))
     _section("made from", _made_from(spec))
     _section("metrics", {key: number(value) for key, value in record.metrics.items()})
@@ -136,7 +139,7 @@ def show(name: _RunName, *, as_json: _AsJson = False) -> None:
 
 def _section(title: str, pairs: dict[str, object] | dict[str, str]) -> None:
     if any(value not in (None, "") for value in pairs.values()):
-        console().print(f"\n[bold]{title}[/]")
+        _title(title)
         key_values({f"  {name}": value for name, value in pairs.items()})
 
 
@@ -159,7 +162,7 @@ def _about(record: RunRecord, spec: RunSpec) -> dict[str, object]:
 
 def _made_from(spec: RunSpec) -> dict[str, object]:
     code, environment, host = spec.snapshot.code, spec.snapshot.environment, spec.snapshot.host
-    data = {f"data {version.path}": f"{version.md5 or 'never made'} {version.state}" for version in spec.snapshot.data}
+    data = {f"data {version.path}": f"{version.used or 'nothing there'} {version.state}" for version in spec.snapshot.data}
     lock = f", {environment.lock_file} {environment.lock_sha256[:10]}" if environment.lock_sha256 else ", no lock file"
     return {
         "code": code.commit + (f" (uncommitted work on {code.base[:10]})" if code.dirty else ""),
@@ -197,23 +200,27 @@ def diff(
     if as_json:
         print_json(_diff_json(found))
         return
-    _print_code(found.code)
+    _print_code(found)
+    if found.omitted:
+        _print_changes("files too large or too secret to be kept", found.omitted)
     for title in ("data", "config", "environment", "host"):
         _print_changes(title, getattr(found, title))
     if found.metrics:
-        console().print("\n[bold]metrics[/]")
+        _title("metrics")
         rows = [(m.name, number(m.old), number(m.new), _signed(m.change)) for m in found.metrics]
         table(["metric", first.run_id[:6], second.run_id[:6], "change"], rows, right=[1, 2, 3])
 
 
-def _print_code(code: str) -> None:
+def _print_code(found: compare.Difference) -> None:
+    code = found.code
     if not code:
-        console().print("[bold]code[/]  the same")
+        said = found.note or ("the same but for untracked files" if found.omitted else "the same")
+        _title("code", f"  {said}", above="")
         return
     from rich.syntax import Syntax
 
     out = console()
-    out.print("[bold]code[/]")
+    _title("code", above="")
     if out.is_terminal:
         out.print(Syntax(code, "diff", background_color="default", word_wrap=True))
     else:
@@ -222,10 +229,16 @@ def _print_code(code: str) -> None:
 
 def _print_changes(title: str, changes: Iterable[compare.Change]) -> None:
     changes = list(changes)
-    console().print(f"\n[bold]{title}[/]{'' if changes else '  the same'}")
+    _title(title, "" if changes else "  the same")
     for change in changes:
         line = f"  {change.name}: {change.old or '(none)'} → {change.new or '(none)'}"
-        console().print(line, markup=False, soft_wrap=True)
+        console().print(line, soft_wrap=True)
+
+
+def _title(title: str, rest: str = "", *, above: str = "\n") -> None:
+    from rich.text import Text
+
+    console().print(Text.assemble(above, (title, "bold"), rest))
 
 
 def _signed(value: float | None) -> str:
@@ -235,14 +248,10 @@ def _signed(value: float | None) -> str:
 def _diff_json(found: compare.Difference) -> dict[str, Any]:
     plain = asdict(found)
     plain["metrics"] = [
-        {"name": m.name, "old": _finite(m.old), "new": _finite(m.new), "change": _finite(m.change)}
+        {"name": m.name, "old": json_number(m.old), "new": json_number(m.new), "change": json_number(m.change)}
         for m in found.metrics
     ]
     return plain
-
-
-def _finite(value: float | None) -> float | str | None:
-    return repr(value) if value is not None and (value != value or abs(value) == float("inf")) else value  # noqa: PLR0124
 
 
 def cancel(name: _RunName) -> None:
@@ -259,10 +268,3 @@ def _comparison(text: str) -> Comparison:
         raise UserError(f"--where {text!r} is no comparison", fix="Write it like 'auc>0.7' or 'model.depth=5'.")
     operator: Operator = match[2]  # type: ignore[assignment]
     return Comparison(match[1], operator, match[3])
-
-
-def _tag(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UserError(f"--tag {text!r} is not KEY=VALUE", fix="Write it like `--tag team=pricing`.")
-    return key, value

@@ -91,6 +91,27 @@ def test_a_table_on_a_pipe_is_tabs_and_not_wrapped(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == f"name\tvalue\na\t1\n{'[b]' * 100}\tNone\n"
 
 
+DATA = ["[/x]", "[abc]", "[bold]b[/]", ":smile:", "[link=x]", "\\[x]"]
+
+
+@pytest.mark.parametrize("text", DATA)
+def test_data_is_no_markup(text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # the table as a terminal has it
+    render.table([text], [(text,)])
+    render.key_values({text: text})
+    render.heading(replace(record(), name=text), text)
+    render.next_steps(["kit", text])
+    render.console().print(text)
+    assert capsys.readouterr().out.count(text) == 8
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"), [(0.5, 0.5), (None, None), (math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")]
+)
+def test_json_gets_a_text_for_what_is_no_number(value: float | None, plain: float | str | None) -> None:
+    assert render.json_number(value) == plain
+
+
 def test_names_and_values_are_aligned_and_empty_ones_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     render.key_values({"code": "abc", "seed": 0, "note": None, "tags": "", "environment": "[x]"})
     assert capsys.readouterr().out == "code         abc\nseed         0\nenvironment  [x]\n"
