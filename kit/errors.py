@@ -113,11 +113,16 @@ _OS_FIXES = {
     errno.EACCES: ("permission denied", "Check who owns the path and its mode (`ls -ld`)."),
     errno.EPERM: ("operation not permitted", "Check who owns the path and its mode (`ls -ld`)."),
     errno.EMFILE: ("too many open files", "Raise the limit with `ulimit -n`."),
+    errno.ENFILE: ("too many open files on this machine", "End what holds them (`lsof`)."),
+    errno.ENOMEM: ("there is not enough memory", "End other programs, or use a machine with more."),
+    errno.EAGAIN: ("no more processes can be started", "End other programs, or raise the limit with `ulimit -u`."),
+    errno.EIO: ("the disk or its connection failed", "See what the system says: `dmesg`."),
 }
+_ELSE = "Check that path and this machine, then run the command again."
 
 
 def from_os_error(error: OSError) -> HostError:
     """Say what the operating system refused, where, and what to do."""
     reason = (error.strerror or str(error)).lower()
-    what, fix = _OS_FIXES.get(error.errno or 0, (reason, None))
+    what, fix = _OS_FIXES.get(error.errno or 0, (reason, _ELSE))
     return HostError(what, where=None if error.filename is None else str(error.filename), fix=fix)

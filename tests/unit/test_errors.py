@@ -63,6 +63,11 @@ def test_what_the_system_refuses_has_a_fix(number: int, words: str) -> None:
     assert error.fix is not None
 
 
+@pytest.mark.parametrize("number", sorted(errno.errorcode))
+def test_no_refusal_is_without_a_fix(number: int) -> None:
+    assert errors.from_os_error(OSError(number, "as the system says")).fix
+
+
 def test_an_unusual_refusal_keeps_the_systems_words() -> None:
     assert errors.from_os_error(OSError(errno.ELOOP, "Too many levels", "/x")).what == "too many levels"
     assert errors.from_os_error(OSError("no number at all")).what == "no number at all"
