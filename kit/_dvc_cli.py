@@ -78,8 +78,8 @@ def _environment(root: Path, *, show: bool) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _git.LOCAL_VARIABLES}
     kept["DVC_NO_ANALYTICS"] = "true"
     kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    own = [str(folder) for folder in (root / "src", root) if folder.is_dir()]
-    kept["PYTHONPATH"] = os.pathsep.join([*own, *filter(None, [kept.get("PYTHONPATH")])])
+    # Not the root: a `json.py` there would be DVC's too, and `python -m` in a stage looks there by itself.
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root / "src"), kept.get("PYTHONPATH")]))
     if show and sys.stderr.isatty():
         kept["DVC_IGNORE_ISATTY"] = "true"  # progress bars, although a pipe is in between
         kept.setdefault("COLUMNS", str(os.get_terminal_size(sys.stderr.fileno()).columns))

@@ -87,7 +87,7 @@ def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Change, ..
 
 def _data(spec: RunSpec) -> dict[str, str]:
     return {
-        version.path: (version.md5 or "never made") + ("" if version.state == "matches" else f" ({version.state})")
+        version.path: (version.used or "nothing there") + ("" if version.state == "matches" else f" ({version.state})")
         for version in spec.snapshot.data
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -158,15 +159,14 @@ def _compare(output: Output, tree: Tree) -> DataVersion:
         source=output.source,
         stage=output.stage,
     )
-    if output.md5 is None:
-        return version
     if not output.file.exists():
-        return replace(version, state="missing")
-    try:
-        matches = tree.md5(output.file, output.kind) == output.md5
-    except OSError:  # a file went away, or cannot be read: not what was recorded in any case
-        matches = False
-    return replace(version, state="matches" if matches else "modified")
+        return version if output.md5 is None else replace(version, state="missing")
+    found = None
+    with contextlib.suppress(OSError):  # a file went away, or cannot be read: not what was recorded in any case
+        found = tree.md5(output.file, output.kind)
+    if output.md5 is None:
+        return replace(version, found=found)
+    return replace(version, state="matches") if found == output.md5 else replace(version, state="modified", found=found)
 
 
 def _is_lacking(version: DataVersion) -> bool:

@@ -198,7 +198,7 @@ class _Execution:
         try:
             self._tracker = tracker = _tracker(self._spec, self._project)
             record = self._project.store.get(self._spec.run_id)
-            tracker_id = tracker.start(self._spec, record.params)
+            tracker_id = tracker.start(masked(self._spec), record.params)
             self._project.store.attach(self._spec.run_id, mlflow_run_id=tracker_id)
             tracker.activate()
             tracker.send(_inputs_of(self._paths))

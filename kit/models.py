@@ -87,6 +87,7 @@ class DataVersion:
         state: How the workspace compares with what is recorded.
         source: The `.dvc` or `dvc.lock` file that records it.
         stage: The stage in `dvc.yaml` that produces it; None for `dvc add`.
+        found: The hash of what lies in the workspace, if it is not what is recorded and can be read.
     """
 
     path: str
@@ -96,6 +97,17 @@ class DataVersion:
     state: Literal["matches", "modified", "missing", "unrecorded"]
     source: str
     stage: str | None = None
+    found: str | None = None
+
+    @property
+    def used(self) -> str | None:
+        """The hash of what a run reads, recorded or not; None where nothing lies."""
+        return self.md5 if self.state == "matches" else self.found
+
+    @property
+    def label(self) -> str:
+        """A short name for it, with a mark where DVC does not know it."""
+        return (self.used or "none")[:8] + ("" if self.state == "matches" else f" ({self.state})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,11 +183,11 @@ class MlflowTracker:
 
         inputs = [
             DatasetInput(
-                Dataset(name=version.path, digest=version.md5, source_type="dvc", source=version.source),
+                Dataset(name=version.path, digest=version.used, source_type="dvc", source=version.source),
                 [InputTag("mlflow.data.context", "input"), InputTag("workspace", version.state)],
             )
             for version in data
-            if version.md5 is not None
+            if version.used is not None
         ]
         if inputs:
             self._client.log_inputs(self._run_id, datasets=inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -558,6 +559,20 @@ def test_stage_that_fails_says_why_and_is_tried_again(project: Path) -> None:
         assert "`dvc repro s`" in text
         assert "hunter2" not in text
         assert "\n" not in text
+
+
+def test_two_modifications_are_two_versions(project: Path) -> None:
+    path = next(v.path for v in data.versions(project) if v.files is None and v.state == "matches")
+    recorded = next(v for v in data.versions(project) if v.path == path)
+    used = [recorded.used]
+    for text in ("one\n", "two\n"):
+        (project / path).unlink()
+        (project / path).write_text(text)
+        found = next(v for v in data.versions(project) if v.path == path)
+        assert (found.md5, found.state) == (recorded.md5, "modified")
+        assert found.used == hashlib.md5(text.encode()).hexdigest()
+        used.append(found.used)
+    assert len(set(used)) == 3
 
 
 def test_stage_finds_the_projects_own_code_and_interpreter(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
