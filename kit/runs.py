@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from kit import _clock, config, recovery, snapshots, vcs
 from kit._files import write_atomic
+from kit._near import did_you_mean, nearest
 from kit._process import is_alive
 from kit.errors import KitError, UserError, from_os_error
 from kit.executors.base import Handle
@@ -228,9 +229,18 @@ def short(project: Project, run_id: str) -> str:
 
 
 def listing(project: Project, query: RunQuery) -> list[RunRecord]:
-    """The runs that fit, settled as far as they can be."""
+    """The runs that fit, settled as far as they can be.
+
+    Raises:
+        UserError: If they are to be sorted by a metric that none of them has.
+    """
     recovery.recover(project)
-    return project.store.runs(query)
+    found = project.store.runs(query)
+    if query.sort is not None and found and not any(query.sort in record.metrics for record in found):
+        known = sorted({key for record in found for key in record.metrics})
+        hint = did_you_mean(nearest(query.sort, known)) or f"They have {', '.join(known[:10]) or 'no metrics at all'}."
+        raise UserError(f"none of these runs has a metric {query.sort!r}", fix=hint)
+    return found
 
 
 def logs(project: Project, run_id: str, *, follow: bool = False) -> Iterator[bytes]:

@@ -60,7 +60,9 @@ def listing(  # noqa: PLR0913 - typer wants one parameter for each option
         list[str] | None, typer.Option(metavar="'KEY>VALUE'", help="By metric or parameter: 'auc>0.7', model=hgb.")
     ] = None,
     sweep: Annotated[str | None, typer.Option(help="Of this sweep.")] = None,
-    sort: Annotated[str | None, typer.Option(metavar="METRIC", help="Best value first. Default: newest first.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Highest value first. Default: newest first.")
+    ] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="Lowest or oldest first.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
     as_json: _AsJson = False,
@@ -81,12 +83,12 @@ def listing(  # noqa: PLR0913 - typer wants one parameter for each option
     if as_json:
         print_json([record_json(record) for record in found])
     elif found:
-        _list(found, sort)
+        _list(found, sort, overrides=sweep is not None)
     else:
         console().print("no runs" if query == RunQuery(limit=limit) else "no runs fit")
 
 
-def _list(found: list[RunRecord], sort: str | None) -> None:
+def _list(found: list[RunRecord], sort: str | None, *, overrides: bool) -> None:
     from rich.text import Text
 
     now = _clock.now()
@@ -101,6 +103,10 @@ def _list(found: list[RunRecord], sort: str | None) -> None:
         for record in found
     ]
     headers = ["run", "name", "status", "when", "took"]
+    if overrides:  # what the runs of a sweep differ in
+        headers[1] = "overrides"
+        for row, record in zip(rows, found, strict=True):
+            row[1] = " ".join(record.overrides)
     logged = dict.fromkeys(key for record in found for key in record.metrics)
     wanted = sorted(logged, key=lambda key: key != sort)[:_SHOWN_METRICS]
     taken = sum(max(len(str(cell)) for cell in column) + 2 for column in zip(headers, *rows, strict=True))
@@ -162,7 +168,7 @@ def _about(record: RunRecord, spec: RunSpec) -> dict[str, object]:
 
 def _made_from(spec: RunSpec) -> dict[str, object]:
     code, environment, host = spec.snapshot.code, spec.snapshot.environment, spec.snapshot.host
-    data = {f"data {version.path}": f"{version.used or 'nothing there'} {version.state}" for version in spec.snapshot.data}
+    data = {f"data {data.path}": f"{data.used or 'nothing there'} {data.state}" for data in spec.snapshot.data}
     lock = f", {environment.lock_file} {environment.lock_sha256[:10]}" if environment.lock_sha256 else ", no lock file"
     return {
         "code": code.commit + (f" (uncommitted work on {code.base[:10]})" if code.dirty else ""),
@@ -267,4 +273,7 @@ def _comparison(text: str) -> Comparison:
     if match is None:
         raise UserError(f"--where {text!r} is no comparison", fix="Write it like 'auc>0.7' or 'model.depth=5'.")
     operator: Operator = match[2]  # type: ignore[assignment]
-    return Comparison(match[1], operator, match[3])
+    comparison = Comparison(match[1], operator, match[3])
+    if comparison.number is None and operator not in {"=", "!="}:
+        raise UserError(f"--where {text!r}: {match[3]!r} is no number", fix="Write it like 'auc>0.7'.")
+    return comparison

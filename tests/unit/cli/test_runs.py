@@ -54,6 +54,11 @@ def test_a_comparison_is_read(text: str, expected: Comparison) -> None:
     assert _comparison(text) == expected
 
 
+def test_an_order_needs_a_number() -> None:
+    with pytest.raises(UserError, match=r"'>1' is no number"):
+        _comparison("auc>>1")
+
+
 @pytest.mark.parametrize("text", ["auc", "auc>", ">0.7", ""])
 def test_what_is_no_comparison_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UserError, match="is no comparison") as caught:
