@@ -232,12 +232,15 @@ class Supervisor:
             result = from_json(self._run.result.read_bytes(), Result)
         outcome = judge(returncode, result, self._stop, timeout=self._spec.limits.timeout)
         self._persist(store, outcome)
-        told = result is not None and result.tracked and outcome.exit_code == result.exit_code
-        if told:
+        if result is not None and result.tracked and outcome.exit_code == result.exit_code:
             store.attach(self._spec.run_id, tracked=True)
-        elif self._stop is not None or (result is None and store.get(self._spec.run_id).began):
+            return
+        # A run that came to track and says it could not is for `recovery` to bring up later: asking again now would
+        # keep its user waiting. One that was rejected is none.
+        could_not = result is not None and store.get(self._spec.run_id).started_at is not None
+        rejected = result is not None and result.rejected
+        if self._stop is not None or not (could_not or rejected):
             self._tell_tracker()
-        # Else the tracker did not take it from the run itself, or there was no run: `recovery` asks it again later.
 
     def _persist(self, store: Store, outcome: Outcome) -> None:
         """Write how the run ended. Nobody else can know it, so a store that is busy is asked again."""
