@@ -166,7 +166,10 @@ def test_whoever_is_killed_at_any_moment_the_run_is_known_as_ended(tmp_path: Pat
     clients = {}
     for victim in VICTIMS:
         name = f"{victim}-{seed}"
+        before = len(list(arena.root.glob(".kit/runs/*")))
         clients[name] = (victim, arena.start(name))
+        if seed % 2:  # else the command may be killed before there is a run
+            until(lambda: len(list(arena.root.glob(".kit/runs/*"))) > before, "the run's folder")  # noqa: B023
         threading.Event().wait(moments.uniform(0, 9))
         arena.kill(clients[name][1], victim)
     print(f"seed {seed}:", dict(finish(arena, clients)))  # noqa: T201
