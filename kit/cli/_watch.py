@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["watch"]
 
 _POLL = 0.05
+_PROMPT_AFTER = 0.3
 _SHOWN_METRICS = 6
 
 
@@ -85,15 +86,44 @@ class _Panel:
         self._tail = SpoolTail(paths.spool)
         self._began = time.monotonic()
         self._partial = ""
+        self._heard = self._began
+        self._asking = False
         self._live: Live = Live(get_renderable=self._render, console=console(), refresh_per_second=8, transient=True)
 
     def show(self, output: str) -> None:
         self._tail.read()
+        if output:
+            self._heard = time.monotonic()
+        if self._asking:
+            output = self._answered(output)
         lines = (self._partial + output).split("\n")
         self._partial = lines.pop()
         for line in lines:
             # A progress bar of the task's own redraws its line: what was drawn last is what remains.
             self._print(line.rstrip("\r").rpartition("\r")[2])
+        if self._partial and "\r" not in self._partial and time.monotonic() - self._heard > _PROMPT_AFTER:
+            self._ask()
+
+    def _ask(self) -> None:
+        """A line without an end that stays is a prompt, of `input()` or a debugger: the panel makes room for it."""
+        self._live.stop()
+        sys.stdout.write(self._partial)
+        sys.stdout.flush()
+        self._partial = ""
+        self._asking = True
+
+    def _answered(self, output: str) -> str:
+        """Go on after the answer: the terminal ended its line by itself."""
+        if not output:
+            return output
+        rest, ended, after = output.partition("\n")
+        sys.stdout.write(rest)
+        sys.stdout.flush()
+        if ended:
+            self._asking = False
+            sys.stdout.write("\n")
+            self._live.start()
+        return after
 
     def _print(self, line: str) -> None:
         from rich.text import Text

@@ -176,6 +176,10 @@ TASKS = {
             print()
 
 
+        def asks(cfg: dict) -> None:
+            print("hello", input("your name? "))
+
+
         def tells(cfg: dict, run: kit.Run) -> dict[str, float]:
             print("config:", cfg)
             print("token:", os.environ.get("API_TOKEN"))
@@ -712,8 +716,11 @@ class Screen:
                 self.unknown.add(piece)
 
 
-def on_a_terminal(place: Place, *arguments: str) -> tuple[Screen, str, int]:
-    """Run the command on a terminal of 80 columns; what it showed, all that it sent, and its exit code."""
+def on_a_terminal(place: Place, *arguments: str, prompt: str = "", answer: str = "") -> tuple[Screen, str, int]:
+    """Run the command on a terminal of 80 columns; what it showed, all that it sent, and its exit code.
+
+    When the prompt is there, the answer is typed.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
     process = subprocess.Popen(
@@ -730,6 +737,9 @@ def on_a_terminal(place: Place, *arguments: str) -> tuple[Screen, str, int]:
     with contextlib.suppress(OSError):  # the other end is closed
         while data := os.read(ours, 1 << 16):
             sent += data
+            if answer and prompt.encode() in sent:
+                os.write(ours, f"{answer}\n".encode())
+                answer = ""
     os.close(ours)
     screen = Screen()
     screen.feed(sent.decode())
@@ -766,6 +776,12 @@ class TestTerminal:
         lines = [line.rstrip() for line in screen.lines]
         assert "100% done" in lines
         assert not any("50% done" in line for line in lines)
+
+    def test_a_prompt_is_seen_and_its_answer_arrives(self, place: Place) -> None:
+        screen, sent, code = on_a_terminal(place, "run", "experiment=asks", prompt="your name? ", answer="Bob")
+        assert code == 0
+        assert sent.index("your name? ") < sent.index("hello Bob")
+        assert "●" not in "\n".join(screen.lines)
 
     def test_a_pipe_gets_plain_lines(self, place: Place) -> None:
         done = place.kit("run", "experiment=panel")
