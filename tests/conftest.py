@@ -30,6 +30,8 @@ def _isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
     monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(home / "dvc-site"))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Seven processes that no test has work for.
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     monkeypatch.setenv("DO_NOT_TRACK", "true")
     for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "MLFLOW_RUN", "KIT_"))]:
         monkeypatch.delenv(name)

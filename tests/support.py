@@ -70,6 +70,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "DVC_NO_ANALYTICS": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "true",
     }
     return kept | own | extra
