@@ -15,8 +15,8 @@ JOBS ?= 2
 ARGS ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
-unexport VIRTUAL_ENV
+# Whatever the caller has set, uv makes .venv here, and in each project that the tests make its own.
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 # Threads that wait sleep: where others compute too, training took 3.5 s so and 12 to 22 s spinning (2 cores, load 5).
 export OMP_WAIT_POLICY ?= PASSIVE
 

@@ -11,6 +11,10 @@ from textwrap import dedent
 
 import pytest
 
+# The projects that tests make have environments of their own; `uv sync` in one must never reach the developer's.
+for _leads_elsewhere in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV"):
+    os.environ.pop(_leads_elsewhere, None)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Downloads are the one thing of the developer's that tests share: read before HOME is another.
 _UV_CACHE = Path(os.environ.get("UV_CACHE_DIR") or Path.home() / ".cache" / "uv")
