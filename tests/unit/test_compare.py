@@ -68,19 +68,19 @@ def test_a_snapshot_that_is_gone_hides_nothing_else(opened: Project) -> None:
 
 
 def test_data_is_named_with_its_version_and_state(opened: Project) -> None:
-    def version(path: str, md5: str | None, state: Any = "matches") -> DataVersion:
-        return DataVersion(path, md5, 1, None, state, f"{path}.dvc")
+    def version(path: str, md5: str | None, state: Any = "matches", found: str | None = None) -> DataVersion:
+        return DataVersion(path, md5, 1, None, state, f"{path}.dvc", found=found)
 
     old = add(opened, "a1", data=(version("same", "1"), version("changed", "1"), version("gone", "1")))
     new = add(
         opened,
         "b2",
-        data=(version("same", "1"), version("changed", "2", "modified"), version("made", None, "unrecorded")),
+        data=(version("same", "1"), version("changed", "1", "modified", "2"), version("made", None, "unrecorded")),
     )
     assert compare(opened, old, new).data == (
         Change("changed", "1", "2 (modified)"),
         Change("gone", "1", None),
-        Change("made", None, "never made (unrecorded)"),
+        Change("made", None, "nothing there (unrecorded)"),
     )
 
 

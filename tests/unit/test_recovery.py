@@ -68,8 +68,17 @@ def test_a_run_whose_supervisor_is_gone_is_lost(opened: Project, dead: ProcessId
 def test_the_reused_pid_of_a_supervisor_fools_nobody(opened: Project) -> None:
     own = this_process()
     add(opened, "a1", status=RunStatus.RUNNING, supervisor=replace(own, started=own.started - 1))
-    add(opened, "b2", status=RunStatus.RUNNING, supervisor=replace(own, boot="the one before"))
+    add(opened, "b2", status=RunStatus.RUNNING, supervisor=replace(own, boot="the one before"), age=3600)
     assert {run.run_id for run in recover(opened)} == {"a1", "b2"}
+
+
+def test_a_supervisor_in_another_container_is_not_seen_but_heard(opened: Project) -> None:
+    elsewhere = replace(this_process(), boot="another view of the same machine")
+    add(opened, "silent", status=RunStatus.RUNNING, supervisor=elsewhere, age=3600)
+    add(opened, "heard", status=RunStatus.RUNNING, supervisor=elsewhere, age=3600)
+    opened.store.attach("heard", heartbeat_at=_clock.now())
+    assert [run.run_id for run in recover(opened)] == ["silent"]
+    assert opened.store.get("heard").status is RunStatus.RUNNING
 
 
 @pytest.mark.parametrize("status", [RunStatus.STARTING, RunStatus.RUNNING])
