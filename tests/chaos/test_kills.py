@@ -175,6 +175,7 @@ def test_whoever_is_killed_at_any_moment_the_run_is_known_as_ended(tmp_path: Pat
     print(f"seed {seed}:", dict(finish(arena, clients)))  # noqa: T201
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_command_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     sweep = start_kit(arena.root, "run", "-m", "-j", "2", "experiment=endless", "steps=1,2,3,4", env=arena.env)

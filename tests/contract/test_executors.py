@@ -154,6 +154,7 @@ def test_a_run_can_be_made_to_stop(place: Place) -> None:
     assert place.record(handle).status is RunStatus.CANCELLED
 
 
+@pytest.mark.slow
 def test_a_time_limit_is_kept(place: Place) -> None:
     handle = place.submit("waits", Limits(timeout=10, grace=20))
     assert handle.wait(200)
