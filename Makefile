@@ -70,11 +70,12 @@ torch: $(SYNCED)
 	  || $(UV) pip install --quiet --python .venv torch==$(TORCH_VERSION) $(TORCH_FROM) \
 	  || echo 'PyTorch $(TORCH_VERSION) could not be installed: the tests that need it will be skipped.'
 
+# A file is one worker's, so that its fixtures are made once; in the order collected, the long ones first.
 test: torch ## Run the tests, but those that take minutes; ARGS="..." goes to pytest
-	pytest -n $(JOBS) --dist loadgroup -m "not slow" $(ARGS)
+	pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-slow: torch ## Run the tests that take minutes
-	pytest -n $(JOBS) --dist loadgroup -m slow $(ARGS)
+	pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m slow $(ARGS)
 
 lint: $(SYNCED) ## Check style, types and layers
 	ruff check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,10 @@ import pytest
 # The projects that tests make have environments of their own; `uv sync` in one must never reach the developer's.
 for _leads_elsewhere in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV"):
     os.environ.pop(_leads_elsewhere, None)
+
+# A shell without job control starts background commands with Ctrl-C ignored, and whatever they start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Downloads are the one thing of the developer's that tests share: read before HOME is another.

@@ -15,8 +15,6 @@ import pytest
 
 from tests.support import environment, kit, mlflow_runs, new_project, processes_of, start_kit, until
 
-pytestmark = pytest.mark.xdist_group("chaos")
-
 VICTIMS = ("task", "client", "supervisor", "all")
 SECRET = "hunter2-correct-horse"
 ENDED_BADLY = {"failed", "lost", "cancelled"}

@@ -20,8 +20,6 @@ from kit.project import Project, open_project
 from kit.states import RunStatus
 from tests.support import environment, new_project, processes_of, until
 
-pytestmark = pytest.mark.xdist_group("executors")
-
 FILES = {
     "src/tiny/tasks.py": """
         import os

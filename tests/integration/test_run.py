@@ -263,7 +263,6 @@ def tracked(made: tuple[Place, Done, dict[str, Any]]) -> MlflowRun:
     return place.tracked(shown["run_id"])
 
 
-@pytest.mark.xdist_group("one run")
 class TestOneRun:
     """Everything that one run with data, uncommitted work and MLflow of its own leaves behind."""
 
@@ -544,7 +543,6 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, str, list[Don
     return place, run_id, [done, *says, place.kit("run", "--dry-run", *asked)]
 
 
-@pytest.mark.xdist_group("secrets")
 class TestSecrets:
     """What is secret stays with the task."""
 

@@ -20,8 +20,6 @@ from tests.conftest import write
 from tests.factories import record, spec
 from tests.support import KIT, Done, environment, kit, new_project
 
-pytestmark = pytest.mark.xdist_group("runs cli")
-
 
 @dataclass(frozen=True)
 class Made:

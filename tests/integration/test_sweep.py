@@ -11,8 +11,6 @@ import pytest
 
 from tests.support import Done, environment, kit, mlflow_runs, new_project, processes_of, run_refs, start_kit, until
 
-pytestmark = pytest.mark.xdist_group("sweep")
-
 FILES = {
     "src/tiny/trials.py": """
         import threading

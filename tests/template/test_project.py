@@ -25,10 +25,7 @@ def _case(framework: str) -> object:
     missing = needs is not None and importlib.util.find_spec(needs) is None
     return pytest.param(
         framework,
-        marks=[
-            pytest.mark.skipif(missing, reason=f"{needs} is not installed (`make torch`)"),
-            pytest.mark.xdist_group(f"template-{framework}"),
-        ],
+        marks=pytest.mark.skipif(missing, reason=f"{needs} is not installed (`make torch`)"),
     )
 
 
@@ -105,7 +102,6 @@ def _notebook_works(project: Path, run: Callable[..., str], tmp_path: Path) -> N
     run(project, "python", "-W", "error", script)
 
 
-@pytest.mark.xdist_group("template-none")
 def test_dvc_push_and_pull_through_the_default_remote(
     repository: Callable[[Answers], Path], run: Callable[..., str]
 ) -> None:
@@ -122,7 +118,6 @@ def test_dvc_push_and_pull_through_the_default_remote(
     assert git(project, "status", "--porcelain") == "?? dvc.lock"
 
 
-@pytest.mark.xdist_group("template-none")
 def test_a_commit_is_held_back_by_a_hook_until_it_is_mended(
     repository: Callable[[Answers], Path], run: Callable[..., str]
 ) -> None:
