@@ -16,9 +16,11 @@ import pytest
 for _leads_elsewhere in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV"):
     os.environ.pop(_leads_elsewhere, None)
 
-# A shell without job control starts background commands with Ctrl-C ignored, and whatever they start inherits that.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell without job control starts background commands with Ctrl-C ignored, `nohup` with SIGHUP, and whatever they
+# start inherits that.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Downloads are the one thing of the developer's that tests share: read before HOME is another.
