@@ -7,7 +7,7 @@ into JSON and back with `kit.models.to_json` and `from_json`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -21,11 +21,11 @@ from kit.policies import RETRIED, CatchUp, CatchUpMode, Overlap, Retry
 from kit.states import RunStatus
 from kit.triggers import After, Cron, Interval, Once, OnData, Trigger
 
-__all__ = ["Schedule", "check_references", "masked", "parse_schedule"]
+__all__ = ["Schedule", "masked", "parse_schedule", "reference_errors"]
 
 _KEYS = (
-    "trigger", "experiment", "overrides", "retry", "timeout", "grace", "overlap", "catch_up", "slots", "priority",
-    "alert", "enabled",
+    "trigger", "experiment", "overrides", "repro", "retry", "timeout", "grace", "overlap", "catch_up", "slots",
+    "priority", "alert", "enabled",
 )  # fmt: skip
 _RETRY_KEYS = ("attempts", "delay", "factor", "max_delay", "jitter", "when")
 _CATCH_UP_KEYS = ("mode", "window", "count", "tolerance")
@@ -40,6 +40,7 @@ class Schedule:
         name: The file's, without `.yaml`.
         experiment: None runs the project's default one.
         overrides: As on the command line, `lr=0.1`.
+        repro: DVC stages that are brought up to date before each attempt.
         timeout: Seconds that an attempt may take; None does not limit.
         grace: Seconds between asking an attempt to end and killing it.
         slots: How many of each named pool an attempt takes.
@@ -51,6 +52,7 @@ class Schedule:
     trigger: Trigger
     experiment: str | None = None
     overrides: tuple[str, ...] = ()
+    repro: tuple[str, ...] = ()
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
     grace: float = 10.0
@@ -65,6 +67,11 @@ class Schedule:
     def limits(self) -> Limits:
         """What the supervisor enforces on each attempt."""
         return Limits(timeout=self.timeout, grace=self.grace)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What `kit run` would be given: the choice of the experiment, then the overrides."""
+        return self.overrides if self.experiment is None else (f"experiment={self.experiment}", *self.overrides)
 
 
 def parse_schedule(name: str, mapping: object, *, where: str) -> Schedule:
@@ -87,6 +94,7 @@ def parse_schedule(name: str, mapping: object, *, where: str) -> Schedule:
         trigger=trigger,
         experiment=reader.get("experiment", text, None),
         overrides=reader.get("overrides", texts, ()),
+        repro=reader.get("repro", texts, ()),
         retry=_retry(reader),
         timeout=reader.get("timeout", _positive, None),
         grace=reader.get("grace", seconds, 10.0),
@@ -251,32 +259,52 @@ def _alert_kinds(value: object) -> tuple[AlertKind, ...]:
     return tuple(map(choice(AlertKind), value if isinstance(value, list | tuple) else [value]))
 
 
-def check_references(schedules: Mapping[str, Schedule], *, where: Callable[[str], str]) -> None:
-    """Refuse an `after` that leads nowhere, or in a circle.
+def reference_errors(
+    schedules: Mapping[str, Schedule], *, where: Callable[[str], str], others: Collection[str] = ()
+) -> dict[str, UserError]:
+    """Which schedules have an `after` that leads nowhere, or are part of a circle, by name.
 
     Args:
-        schedules: All of a project's, by name.
+        schedules: By name.
         where: The file of a schedule, by its name.
-
-    Raises:
-        UserError: At the first such one, by name.
+        others: More names that an `after` may give: schedules that are there, and cannot be used.
     """
-    for name in sorted(schedules):
-        path = [name]
-        while isinstance(trigger := schedules[path[-1]].trigger, After):
-            if trigger.schedule not in schedules:
-                fix = nearest(trigger.schedule, list(schedules)) or _known(schedules)
-                raise UserError(f"trigger.after: no schedule {trigger.schedule!r}", where=where(path[-1]), fix=fix)
-            if trigger.schedule in path:
-                circle = " after ".join([*path[path.index(trigger.schedule) :], trigger.schedule])
-                raise UserError(
-                    f"trigger.after: {circle}: none of them ever runs", where=where(name), fix="Break the circle."
-                )
-            path.append(trigger.schedule)
+    errors: dict[str, UserError] = {}
+    hints: dict[str, str] = {}
+    seen: set[str] = set()
+    for start in sorted(schedules):
+        path: dict[str, int] = {}
+        name: str | None = start
+        while name is not None and name not in seen:
+            seen.add(name)
+            path[name] = len(path)
+            trigger = schedules[name].trigger
+            name = trigger.schedule if isinstance(trigger, After) else None
+            if name is not None and name not in schedules:
+                if name not in others:
+                    hints[name] = hints.get(name) or _hint(name, [*schedules, *others])
+                    last = [*path][-1]
+                    errors[last] = UserError(f"trigger.after: no schedule {name!r}", where=where(last), fix=hints[name])
+                name = None
+        if name in path:
+            circle = [*path][path[name] :]
+            errors |= {member: _circular(circle, at, where=where(member)) for at, member in enumerate(circle)}
+    return errors
 
 
-def _known(schedules: Mapping[str, Schedule]) -> str:
-    return f"The schedules: {', '.join(sorted(schedules))}."
+def _hint(name: str, known: Sequence[str]) -> str:
+    names = sorted(known)
+    listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return nearest(name, names) or f"The schedules: {listed}."
+
+
+def _circular(circle: Sequence[str], start: int, *, where: str) -> UserError:
+    """As told of the one at `start`; a large circle is not shown whole."""
+    shown = [circle[(start + step) % len(circle)] for step in range(min(len(circle), 8))]
+    shown += ["...", circle[start]] if len(circle) > 8 else [circle[start]]
+    return UserError(
+        f"trigger.after: {' after '.join(shown)}: none of them ever runs", where=where, fix="Break the circle."
+    )
 
 
 def masked(schedule: Schedule) -> Schedule:

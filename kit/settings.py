@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Annotated
 
 import msgspec
 
 from kit._near import did_you_mean, nearest
 from kit.errors import UserError
+from kit.paths import safe_name
 
 __all__ = ["Settings", "parse_settings"]
+
+_Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Settings:
         snapshot_max_bytes: Untracked files larger than this are named in the snapshot, with their hash, not stored.
         seed: Used where the config has no `seed`; None draws a new one for each run.
         pull: Whether missing DVC data is fetched before a task starts.
+        slots: The sizes of the named pools that schedules share; one that is not here has a single slot.
+        max_runs: How many scheduled runs at a time; None means as many as there are cores.
     """
 
     package: str | None = None
@@ -36,6 +42,8 @@ class Settings:
     snapshot_max_bytes: int = 10 * 1024 * 1024
     seed: int | None = None
     pull: bool = True
+    slots: dict[str, _Count] = field(default_factory=dict)
+    max_runs: _Count | None = None
 
 
 def parse_settings(pyproject: str, *, where: str) -> Settings:
@@ -48,13 +56,23 @@ def parse_settings(pyproject: str, *, where: str) -> Settings:
         table = tomllib.loads(pyproject).get("tool", {}).get("kit", {})
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"not valid TOML: {error}", where=where, fix="Mend the file.") from error
-    known = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
+    known = {setting.name.replace("_", "-"): setting.name for setting in fields(Settings)}
     for key in table:
         if key.replace("_", "-") not in known:
             hint = did_you_mean(nearest(key, known)) or f"Known keys: {', '.join(sorted(known))}."
             raise UserError(f"unknown key {key!r} in [tool.kit]", where=where, fix=hint)
     try:
-        return msgspec.convert({known[key.replace("_", "-")]: value for key, value in table.items()}, Settings)
+        settings = msgspec.convert({known[key.replace("_", "-")]: value for key, value in table.items()}, Settings)
     except msgspec.ValidationError as error:
-        what = re.sub(r" - at `\$\.(\w+)`", lambda m: f" for {m[1].replace('_', '-')!r}", str(error))
+        what = re.sub(r" - at `\$\.(\w+)[^`]*`", lambda m: f" for {m[1].replace('_', '-')!r}", str(error))
         raise UserError(f"[tool.kit]: {what[0].lower()}{what[1:]}", where=where, fix="Mend the value.") from error
+    for name in settings.slots:
+        _check_pool(name, where)
+    return settings
+
+
+def _check_pool(name: str, where: str) -> None:
+    try:
+        safe_name(name)
+    except UserError as error:
+        raise UserError(f"[tool.kit.slots]: {error.what}", where=where, fix=error.fix) from error

@@ -14,7 +14,7 @@ from kit.alerting import AlertKind, AlertPolicy
 from kit.errors import UserError
 from kit.models import Limits, from_json, to_json
 from kit.policies import CatchUp, CatchUpMode, Overlap, Retry
-from kit.schedule import Schedule, check_references, masked, parse_schedule
+from kit.schedule import Schedule, masked, parse_schedule, reference_errors
 from kit.states import RunStatus
 from kit.triggers import After, Cron, Interval, Once, OnData, Trigger
 
@@ -35,6 +35,7 @@ def test_everything_can_be_said() -> None:
         trigger={"cron": "0 2 * * *", "timezone": "Europe/Berlin"},
         experiment="baseline",
         overrides=["lr=0.1", "+note=x"],
+        repro=["ingest", "features"],
         retry={"attempts": 5, "delay": "30 s", "factor": 3, "max_delay": "1 h", "jitter": 0.2, "when": ["lost", 75]},
         timeout="2 h",
         grace="1 m",
@@ -50,6 +51,7 @@ def test_everything_can_be_said() -> None:
         trigger=Cron("0 2 * * *", "Europe/Berlin"),
         experiment="baseline",
         overrides=("lr=0.1", "+note=x"),
+        repro=("ingest", "features"),
         retry=Retry(5, 30, 3, 3600, 0.2, (RunStatus.LOST, 75)),
         timeout=7200,
         grace=60,
@@ -61,17 +63,27 @@ def test_everything_can_be_said() -> None:
         enabled=False,
     )
     assert schedule.limits == Limits(timeout=7200, grace=60)
+    assert schedule.arguments == ("experiment=baseline", "lr=0.1", "+note=x")
 
 
 def test_short_forms_stand_for_the_long_ones() -> None:
     schedule = parse(
-        retry=3, catch_up="all", slots="gpu", alert="file:///tmp/alerts", overrides="lr=1", timeout=90, experiment=None
+        retry=3,
+        catch_up="all",
+        slots="gpu",
+        alert="file:///tmp/alerts",
+        overrides="lr=1",
+        repro="ingest",
+        timeout=90,
+        experiment=None,
     )
     assert schedule.retry == Retry(attempts=3) == parse(retry={}).retry
     assert schedule.catch_up == CatchUp(CatchUpMode.ALL)
     assert schedule.slots == {"gpu": 1} == parse(slots=["gpu"]).slots
     assert schedule.alert == AlertPolicy(to=("file:///tmp/alerts",))
     assert (schedule.overrides, schedule.timeout, schedule.experiment) == (("lr=1",), 90, None)
+    assert schedule.repro == ("ingest",)
+    assert schedule.arguments == ("lr=1",)
 
 
 def test_bounds_that_are_not_given_follow_those_that_are() -> None:
@@ -204,23 +216,50 @@ def chain(**after: str | None) -> dict[str, Schedule]:
     return {name: Schedule(name, After(other) if other else Cron("0 2 * * *")) for name, other in after.items()}
 
 
+def errors_of(*others: str, **after: str | None) -> dict[str, UserError]:
+    return reference_errors(chain(**after), where="conf/schedule/{}.yaml".format, others=others)
+
+
 def test_schedules_that_follow_each_other_lead_somewhere() -> None:
-    check_references(chain(ingest=None, train="ingest", report="train"), where=str)
+    assert errors_of(ingest=None, train="ingest", report="train", notify="train") == {}
 
 
 @pytest.mark.parametrize(
-    ("after", "what", "where", "fix"),
+    ("after", "fix"),
     [
-        ({"ingest": None, "train": "ingst"}, "no schedule 'ingst'", "train", "'ingest'"),
-        ({"ingest": None, "train": "zzz"}, "no schedule 'zzz'", "train", "The schedules: ingest, train."),
-        ({"a": "b", "b": "c", "c": "b"}, "b after c after b: none of them ever runs", "a", "circle"),
+        ({"ingest": None, "train": "ingst", "report": "train"}, "Did you mean 'ingest'?"),
+        ({"ingest": None, "train": "zzz", "report": "train"}, "The schedules: ingest, report, train."),
     ],
 )
-def test_schedules_that_wait_for_ever_are_refused(after: dict[str, str], what: str, where: str, fix: str) -> None:
-    with pytest.raises(UserError, match=what) as caught:
-        check_references(chain(**after), where=str)
-    assert caught.value.where == where
-    assert fix in (caught.value.fix or "")
+def test_one_that_waits_for_nobody_is_named_and_those_behind_it_are_not(after: dict[str, str], fix: str) -> None:
+    errors = errors_of(**after)
+    assert list(errors) == ["train"]
+    assert errors["train"].what == f"trigger.after: no schedule {after['train']!r}"
+    assert errors["train"].where == "conf/schedule/train.yaml"
+    assert errors["train"].fix == fix
+
+
+def test_one_that_waits_for_a_broken_one_waits_for_somebody() -> None:
+    assert errors_of("ingest", train="ingest") == {}
+
+
+def test_everyone_in_a_circle_is_named_and_those_who_lead_into_it_are_not() -> None:
+    errors = errors_of(a="b", b="c", c="d", d="b", z="a", y=None)
+    assert {name: error.what for name, error in errors.items()} == {
+        "b": "trigger.after: b after c after d after b: none of them ever runs",
+        "c": "trigger.after: c after d after b after c: none of them ever runs",
+        "d": "trigger.after: d after b after c after d: none of them ever runs",
+    }
+    assert {error.where for error in errors.values()} == {f"conf/schedule/{name}.yaml" for name in "bcd"}
+
+
+def test_a_long_chain_and_a_large_circle_are_followed_once() -> None:
+    chain_of = {f"s{i}": f"s{i + 1}" for i in range(20_000)}
+    assert errors_of(**chain_of, s20000=None) == {}
+    errors = errors_of(**chain_of, s20000="s0")
+    assert len(errors) == 20_001
+    assert errors["s5"].what.startswith("trigger.after: s5 after s6 after")
+    assert errors["s5"].what.endswith("after ... after s5: none of them ever runs")
 
 
 def test_what_is_stored_and_shown_holds_no_secret() -> None:

@@ -26,8 +26,21 @@ def test_every_setting_can_be_set() -> None:
         snapshot-max-bytes = 5
         seed = 3
         pull = false
+        max-runs = 4
+        slots = {gpu = 2, licence = 1}
         """
-    assert parse(text) == Settings("tiny", "configs", "main", "https://mlflow.example", 5, 3, pull=False)
+    expected = Settings(
+        "tiny",
+        "configs",
+        "main",
+        "https://mlflow.example",
+        snapshot_max_bytes=5,
+        seed=3,
+        pull=False,
+        slots={"gpu": 2, "licence": 1},
+        max_runs=4,
+    )
+    assert parse(text) == expected
     assert parse(text.replace("-", "_")) == parse(text)
 
 
@@ -39,6 +52,12 @@ def test_every_setting_can_be_set() -> None:
         ("[tool.kit]\nseed = 'x'", "'seed'"),
         ("[tool.kit]\nsnapshot-max-bytes = 'x'", "'snapshot-max-bytes'"),
         ("[tool.kit]\npull = 3", "'pull'"),
+        ("[tool.kit]\nmax-runs = 0", "expected `int` >= 1 for 'max-runs'"),
+        ("[tool.kit]\nmax-runs = true", "'max-runs'"),
+        ("[tool.kit.slots]\ngpu = 0", "expected `int` >= 1 for 'slots'"),
+        ("[tool.kit.slots]\ngpu = 1.5", "'slots'"),
+        ("[tool.kit]\nslots = ['gpu']", "'slots'"),
+        ("[tool.kit.slots]\n'../x' = 1", "[tool.kit.slots]: '../x' cannot be used as a name"),
         ("[tool.kit", "not valid TOML"),
     ],
 )
