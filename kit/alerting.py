@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-__all__ = ["Alert", "AlertKind", "AlertPolicy", "AlertState", "Event", "EventKind", "alerts_for", "is_late"]
+__all__ = ["Alert", "AlertKind", "AlertPolicy", "AlertState", "Event", "EventKind", "OutboxEntry", "alerts_for", "is_late"]
 
 
 class AlertKind(StrEnum):
@@ -101,6 +101,32 @@ class Alert:
     scheduled_at: datetime
     reason: str | None
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A message that is to be sent, or was.
+
+    Attributes:
+        schedule: Whose URLs it goes to; None sends it to everyone's.
+        kind: An `AlertKind`, or `scheduler` for one that stopped.
+        tries: How often it was tried.
+        next_try_at: Not before; None once nobody tries any more.
+        error: Why it could not be sent, masked.
+        taken: Digests of the targets that took it already, `kit.alerts` says of what.
+    """
+
+    entry_id: str
+    schedule: str | None
+    kind: str
+    title: str
+    body: str
+    created_at: datetime
+    tries: int = 0
+    next_try_at: datetime | None = None
+    sent_at: datetime | None = None
+    error: str | None = None
+    taken: str = ""
 
 
 def is_late(policy: AlertPolicy, scheduled_at: datetime, started_at: datetime | None, now: datetime) -> bool:

@@ -10,7 +10,10 @@ from kit._process import signal_name
 from kit.errors import ExitCode
 from kit.states import RunStatus
 
-__all__ = ["Outcome", "Result", "Stop", "judge"]
+__all__ = ["NEVER_STARTED", "Outcome", "Result", "Stop", "judge"]
+
+NEVER_STARTED = "it never came to start"
+"""The reason of a run that was given up before anything of it was done."""
 
 
 @dataclass(frozen=True, slots=True)

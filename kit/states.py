@@ -13,6 +13,7 @@ __all__ = [
     "FireStatus",
     "IllegalTransition",
     "RunStatus",
+    "check_fire_history",
     "check_fire_transition",
     "check_transition",
 ]
@@ -120,3 +121,19 @@ def check_fire_transition(old: FireStatus, new: FireStatus) -> None:
     """
     if new not in FIRE_TRANSITIONS[old]:
         raise IllegalTransition(old, new)
+
+
+def check_fire_history(old: FireStatus | None, new: FireStatus) -> None:
+    """As `check_fire_transition`, where several steps were taken at once. A new fire, which was nothing, begins as one.
+
+    Raises:
+        IllegalTransition: If no way leads from `old` to `new`.
+    """
+    seen: set[FireStatus] = set()
+    ahead = set(FIRE_BEGINNINGS) if old is None else {old}
+    while ahead:
+        if new in ahead:
+            return
+        seen |= ahead
+        ahead = {after for status in ahead for after in FIRE_TRANSITIONS[status]} - seen
+    raise IllegalTransition(old or FireStatus.PENDING, new)

@@ -1,0 +1,324 @@
+"""Schedules' state in the database of the runs: a fire and its first run are one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from kit._process import ProcessId
+from kit.alerting import AlertState, OutboxEntry
+from kit.board import Active, Board, Moves
+from kit.fires import Attempt, Fire, FireKey, FireOrigin, FireQuery, Gap, SchedulerRecord, ScheduleState
+from kit.models import from_json, to_json
+from kit.states import FIRE_TERMINAL, TERMINAL, FireStatus, RunStatus
+from kit.stores import fire_tables as tables
+from kit.stores.fires import Decide, check
+from kit.stores.schema import runs
+from kit.stores.sql import run_row
+from kit.triggers import Trigger
+
+__all__ = ["SqlFires"]
+
+_AT_ONCE = 400
+"""A statement has a limit to its variables."""
+_ACTIVE = [status.value for status in FireStatus if status not in FIRE_TERMINAL]
+
+
+class SqlFires:
+    """A `FireStore` over the engines of a `SqlStore`."""
+
+    def __init__(self, engine: Engine, reader: Engine) -> None:
+        self._engine = engine
+        self._reader = reader
+
+    def act(self, decide: Decide, *, names: Collection[str] = ()) -> Moves:
+        with self._engine.begin() as connection:
+            reading = _Reading(connection)
+            moves = decide(reading.board(names))
+            reading.check(moves)
+            _write(connection, moves, reading.fires)
+        return moves
+
+    def states(self) -> dict[str, ScheduleState]:
+        with self._reader.connect() as connection:
+            return _states(connection, None)
+
+    def fires(self, query: FireQuery) -> list[Fire]:
+        fires = tables.fires
+        statement = select(fires).order_by(fires.c.scheduled_at.desc(), fires.c.schedule.desc()).limit(query.limit)
+        if query.schedule is not None:
+            statement = statement.where(fires.c.schedule == query.schedule)
+        if query.statuses:
+            statement = statement.where(fires.c.status.in_([status.value for status in query.statuses]))
+        if query.since is not None:
+            statement = statement.where(fires.c.scheduled_at >= query.since)
+        if query.until is not None:
+            statement = statement.where(fires.c.scheduled_at <= query.until)
+        with self._reader.connect() as connection:
+            return [_fire(row) for row in connection.execute(statement).mappings()]
+
+    def fire(self, key: FireKey) -> Fire | None:
+        with self._reader.connect() as connection:
+            return next(iter(_fires(connection, [key])), None)
+
+    def has_work(self, now: datetime) -> bool:
+        fires = tables.fires
+        over = and_(
+            fires.c.status == FireStatus.RUNNING.value,
+            or_(fires.c.stopping.is_not(None), runs.c.status.in_([status.value for status in TERMINAL])),
+        )
+        waits = [FireStatus.PENDING.value, FireStatus.RETRYING.value]
+        ready = and_(fires.c.status.in_(waits), or_(fires.c.due_at <= now, runs.c.status != RunStatus.QUEUED.value))
+        joined = select(fires.c.run_id).join(runs, runs.c.run_id == fires.c.run_id)
+        asked = (
+            joined.where(over),
+            joined.where(ready),
+            select(fires.c.run_id).where(fires.c.status == FireStatus.SUCCEEDED.value, fires.c.followed.is_(False)),
+        )
+        with self._reader.connect() as connection:
+            return any(connection.execute(statement.limit(1)).first() is not None for statement in asked)
+
+    def active(self) -> list[Active]:
+        with self._reader.connect() as connection:
+            return _active(connection)
+
+    def gaps(self, schedule: str | None = None, *, limit: int | None = None) -> list[Gap]:
+        gaps = tables.gaps
+        statement = select(gaps).order_by(gaps.c.last.desc(), gaps.c.schedule.desc()).limit(limit)
+        if schedule is not None:
+            statement = statement.where(gaps.c.schedule == schedule)
+        with self._reader.connect() as connection:
+            return [
+                Gap(**{**row, "status": FireStatus(row["status"])})
+                for row in map(_without("gap_id"), connection.execute(statement).mappings())
+            ]
+
+    def beat(self, record: SchedulerRecord) -> None:
+        row = {name: getattr(record, name) for name in SchedulerRecord.__dataclass_fields__}
+        with self._engine.begin() as connection:
+            _replace(connection, tables.schedulers, [row | {"process": _text(record.process)}])
+
+    def schedulers(self) -> list[SchedulerRecord]:
+        statement = select(tables.schedulers).order_by(tables.schedulers.c.heartbeat_at.desc())
+        with self._reader.connect() as connection:
+            return [
+                SchedulerRecord(**{**row, "process": from_json(row["process"], ProcessId)})
+                for row in connection.execute(statement).mappings()
+            ]
+
+    def add_message(self, entry: OutboxEntry) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(insert(tables.messages), [_message_row(entry)])
+
+    def messages(self, *, limit: int | None = None) -> list[OutboxEntry]:
+        messages = tables.messages
+        order = (messages.c.created_at.desc(), messages.c.entry_id.desc())
+        with self._reader.connect() as connection:
+            found = connection.execute(select(messages).order_by(*order).limit(limit)).mappings()
+            return [OutboxEntry(**row) for row in found]
+
+    def pending_alerts(self, now: datetime) -> list[OutboxEntry]:
+        messages = tables.messages
+        due = select(messages).where(messages.c.next_try_at <= now)
+        with self._reader.connect() as connection:
+            found = connection.execute(due.order_by(messages.c.created_at, messages.c.entry_id)).mappings()
+            return [OutboxEntry(**row) for row in found]
+
+    def alert_sent(self, entry_id: str, at: datetime) -> None:
+        self._tried(entry_id, next_try_at=None, sent_at=at, error=None)
+
+    def alert_failed(
+        self,
+        entry_id: str,
+        at: datetime,  # noqa: ARG002
+        error: str,
+        next_try_at: datetime | None,
+        taken: str = "",
+    ) -> None:
+        self._tried(entry_id, next_try_at=next_try_at, error=error, taken=taken)
+
+    def _tried(self, entry_id: str, **changes: object) -> None:
+        messages = tables.messages
+        one_more = update(messages).where(messages.c.entry_id == entry_id).values(tries=messages.c.tries + 1, **changes)
+        with self._engine.begin() as connection:
+            connection.execute(one_more)
+
+
+class _Reading:
+    """What one transaction has read; what it writes is checked against that."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._runs: dict[str, RunStatus] = {}
+        self.fires: dict[FireKey, Fire] = {}
+
+    def board(self, names: Collection[str]) -> Board:
+        active = _active(self._connection)
+        self._runs = {item.attempt.run_id: item.attempt.status for item in active}
+        return Board(
+            states=_states(self._connection, {*names, *(item.fire.schedule for item in active)}),
+            active=self._keep_active(active),
+            unfollowed=list(self._keep(_unfollowed(self._connection)).values()),
+            known=lambda keys: self._keep(_fires(self._connection, list(keys))),
+            causes=self._causes,
+        )
+
+    def _keep_active(self, active: list[Active]) -> list[Active]:
+        self._keep(item.fire for item in active)
+        return active
+
+    def _keep(self, fires: Iterable[Fire]) -> dict[FireKey, Fire]:
+        found = {fire.key: fire for fire in fires}
+        self.fires |= found
+        return found
+
+    def _causes(self, name: str) -> frozenset[str]:
+        fires = tables.fires
+        found = select(fires.c.cause).where(fires.c.schedule == name, fires.c.cause.is_not(None))
+        return frozenset(self._connection.scalars(found))
+
+    def check(self, moves: Moves) -> None:
+        check(moves, self.fires, self._runs)
+
+
+def _write(connection: Connection, moves: Moves, old: Collection[FireKey]) -> None:
+    fires = tables.fires
+    new = [_fire_row(fire) for key, fire in moves.fires.items() if key not in old]
+    changed = [_fire_row(fire) for key, fire in moves.fires.items() if key in old]
+    _insert(connection, runs, [run_row(record) for record in moves.attempts.values()])
+    _insert(connection, fires, new)
+    if changed:
+        which = (fires.c.schedule == bindparam("of_schedule"), fires.c.scheduled_at == bindparam("of_instant"))
+        values: dict[str, Any] = {column.name: bindparam(column.name) for column in fires.c if not column.primary_key}
+        rows = [row | {"of_schedule": row.pop("schedule"), "of_instant": row.pop("scheduled_at")} for row in changed]
+        connection.execute(update(fires).where(*which).values(values), rows)
+    _change_runs(connection, moves)
+    _insert(connection, tables.gaps, [_gap_row(gap) for gap in moves.gaps])
+    _replace(connection, tables.schedules, [_state_row(state) for state in moves.states.values()])
+    _insert(connection, tables.messages, [_message_row(entry) for entry in moves.messages])
+
+
+def _change_runs(connection: Connection, moves: Moves) -> None:
+    starter = None if moves.starter is None else _text(moves.starter)
+    for run_id, (status, reason) in moves.runs.items():
+        changes: dict[str, object] = {"status": status.value, "starter": starter, "heartbeat_at": moves.at}
+        if status is not RunStatus.STARTING:
+            changes = {"status": status.value, "reason": reason, "ended_at": moves.at, "tracked": True}
+        connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes))
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _replace(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows by the table's one key, in place of those that are there."""
+    if not rows:
+        return
+    key = table.primary_key.columns.values()[0]
+    connection.execute(delete(table).where(key == bindparam("of_key")), [{"of_key": row[key.name]} for row in rows])
+    connection.execute(insert(table), rows)
+
+
+def _active(connection: Connection) -> list[Active]:
+    fires = tables.fires
+    facts = ("status", "exit_code", "reason", "started_at", "ended_at")
+    columns = [runs.c[name].label(f"run_{name}") for name in facts]
+    statement = (
+        select(fires, *columns)
+        .join(runs, runs.c.run_id == fires.c.run_id)
+        .where(fires.c.status.in_(_ACTIVE))
+        .order_by(fires.c.scheduled_at, fires.c.schedule)
+    )
+    found = []
+    for row in connection.execute(statement).mappings():
+        attempt = {name: row[f"run_{name}"] for name in facts}
+        own = {column.name: row[column.name] for column in fires.c}
+        status = RunStatus(attempt.pop("status"))
+        found.append(Active(_fire(own), Attempt(run_id=own["run_id"], status=status, **attempt)))
+    return found
+
+
+def _unfollowed(connection: Connection) -> list[Fire]:
+    fires = tables.fires
+    done = (fires.c.status == FireStatus.SUCCEEDED.value, fires.c.followed.is_(False))
+    return [_fire(row) for row in connection.execute(select(fires).where(*done)).mappings()]
+
+
+def _fires(connection: Connection, keys: Sequence[FireKey]) -> Iterator[Fire]:
+    fires = tables.fires
+    for start in range(0, len(keys), _AT_ONCE):
+        chosen = tuple_(fires.c.schedule, fires.c.scheduled_at).in_(keys[start : start + _AT_ONCE])
+        yield from map(_fire, connection.execute(select(fires).where(chosen)).mappings())
+
+
+def _states(connection: Connection, names: Collection[str] | None) -> dict[str, ScheduleState]:
+    schedules = tables.schedules
+    statement = select(schedules)
+    if names is not None and len(names) <= _AT_ONCE:
+        statement = statement.where(schedules.c.schedule.in_(names))
+    found = (_state(row) for row in connection.execute(statement).mappings())
+    return {state.schedule: state for state in found if names is None or state.schedule in names}
+
+
+def _fire(row: RowMapping | dict[str, Any]) -> Fire:
+    return Fire(**{**row, "status": FireStatus(row["status"]), "origin": FireOrigin(row["origin"])})
+
+
+def _fire_row(fire: Fire) -> dict[str, Any]:
+    row = {name: getattr(fire, name) for name in Fire.__dataclass_fields__}
+    return row | {"status": fire.status.value, "origin": fire.origin.value}
+
+
+def _gap_row(gap: Gap) -> dict[str, Any]:
+    return {name: getattr(gap, name) for name in Gap.__dataclass_fields__} | {"status": gap.status.value}
+
+
+def _state(row: RowMapping) -> ScheduleState:
+    return ScheduleState(**{**row, "trigger": _trigger(row["trigger"]), "alerts": _alerts(row["alerts"])})
+
+
+def _state_row(state: ScheduleState) -> dict[str, Any]:
+    row = {name: getattr(state, name) for name in ScheduleState.__dataclass_fields__}
+    return row | {"trigger": _text(state.trigger), "alerts": _text(state.alerts)}
+
+
+def _message_row(entry: OutboxEntry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in OutboxEntry.__dataclass_fields__}
+
+
+def _text(value: object) -> str:
+    return to_json(value).decode()
+
+
+# A cron expression is checked when it is made, and ten thousand schedules have few of them.
+@lru_cache(maxsize=4096)
+def _trigger(text: str) -> Trigger:
+    return from_json(text, Trigger)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=4096)
+def _alerts(text: str) -> AlertState:
+    return from_json(text, AlertState)
+
+
+def _without(name: str) -> Any:  # noqa: ANN401
+    return lambda row: {key: value for key, value in row.items() if key != name}
