@@ -5,7 +5,12 @@ from __future__ import annotations
 import random
 import sys
 
-__all__ = ["seed_everything"]
+__all__ = ["hash_seed", "seed_everything"]
+
+
+def hash_seed(seed: int) -> int:
+    """What `PYTHONHASHSEED` is set to, which takes less than other generators do."""
+    return seed % 2**32
 
 
 def seed_everything(seed: int) -> None:

@@ -10,6 +10,7 @@ from kit import config, vcs
 from kit.errors import UserError
 from kit.models import RunRecord, RunSpec
 from kit.project import Project
+from kit.states import RunStatus
 
 __all__ = ["Change", "Difference", "MetricChange", "compare"]
 
@@ -58,11 +59,15 @@ class Difference:
 
 
 def compare(project: Project, old: RunRecord, new: RunRecord) -> Difference:
-    """Compare two runs by what was recorded of them. A snapshot that is gone only costs the diff of the code."""
-    before, after = project.store.spec(old.run_id), project.store.spec(new.run_id)
+    """Compare two runs by what was recorded of them. A snapshot that is gone only costs the diff of the code.
+
+    Raises:
+        UserError: If one of them was never planned: nothing is known of what it would have been made from.
+    """
+    before, after = _spec(project, old), _spec(project, new)
     code, note = "", None
     try:
-        code = vcs.diff(project.root, old.commit, new.commit)
+        code = vcs.diff(project.root, before.snapshot.code.commit, after.snapshot.code.commit)
     except UserError as error:
         note = f"the code cannot be compared: {error}"
     return Difference(
@@ -77,6 +82,16 @@ def compare(project: Project, old: RunRecord, new: RunRecord) -> Difference:
             MetricChange(name, old.metrics.get(name), new.metrics.get(name))
             for name in dict.fromkeys([*old.metrics, *new.metrics])
         ),
+    )
+
+
+def _spec(project: Project, record: RunRecord) -> RunSpec:
+    if (spec := project.store.spec(record.run_id)) is not None:
+        return spec
+    why = "it waits for its turn" if record.status is RunStatus.QUEUED else f"it is {record.status}"
+    raise UserError(
+        f"run {record.run_id} cannot be compared: what it is made from is not known, {why}",
+        fix=f"See it with `kit show {record.run_id}`.",
     )
 
 

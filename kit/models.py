@@ -25,11 +25,13 @@ __all__ = [
     "DataVersion",
     "Environment",
     "Host",
+    "Launch",
     "Limits",
     "MetricPoint",
     "OmittedFile",
     "Origin",
     "ProcessId",
+    "Request",
     "RunRecord",
     "RunSpec",
     "Snapshot",
@@ -159,11 +161,37 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who made the run spec. `parent` is the sweep, schedule or run it belongs to."""
+    """Who made the run spec.
+
+    Attributes:
+        parent: The sweep, schedule or run it belongs to.
+        index: Which trial of a sweep it is, from 0; which attempt of a schedule's fire, from 1.
+        scheduled_at: The instant at which its schedule was due.
+    """
 
     kind: Literal["manual", "sweep", "schedule", "reproduce"] = "manual"
     parent: str | None = None
     index: int | None = None
+    scheduled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked for with, before anything is known of it.
+
+    Attributes:
+        job: Which trial of a sweep this is, for `${hydra:job.num}`.
+        repro: DVC stages to bring up to date first.
+    """
+
+    overrides: tuple[str, ...] = ()
+    name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    note: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    origin: Origin = field(default_factory=Origin)
+    job: int | None = None
+    repro: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +219,20 @@ class RunSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """All that a supervisor has to know of its run, planned already or not.
+
+    Attributes:
+        hash_seed: The interpreter's; None leaves it to who plans the run.
+    """
+
+    run_id: str
+    project_root: str
+    limits: Limits = field(default_factory=Limits)
+    hash_seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MetricPoint:
     """One value of one metric. `step` counts from 0, `timestamp` is seconds since the epoch."""
 
@@ -204,8 +246,12 @@ class MetricPoint:
 class RunRecord:
     """A run as the store knows it; the store keeps its spec beside it.
 
+    A run that was only claimed so far, for a schedule, has no task, commit and seed yet, and no spec.
+
     Attributes:
         commit: The snapshot's commit; `dirty` if it held uncommitted work.
+        heartbeat_at: When its supervisor was heard of last; before there is one, since when it is STARTING.
+        starter: The process that is to start its supervisor.
         reason: Why it ended as it did, in one line; None for a success.
         tracked: Whether the tracker knows how the run ended, and everything it logged.
         metrics: The last value of each.
@@ -216,12 +262,12 @@ class RunRecord:
     name: str
     project: str
     experiment: str
-    task: str
+    task: str | None
     status: RunStatus
     created_at: datetime
-    commit: str
+    commit: str | None
     dirty: bool
-    seed: int
+    seed: int | None
     overrides: tuple[str, ...] = ()
     origin: Origin = field(default_factory=Origin)
     tags: dict[str, str] = field(default_factory=dict)
@@ -233,6 +279,7 @@ class RunRecord:
     reason: str | None = None
     mlflow_run_id: str | None = None
     tracked: bool = False
+    starter: ProcessId | None = None
     supervisor: ProcessId | None = None
     process: ProcessId | None = None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -259,10 +306,29 @@ class RunRecord:
             params=dict(params),
         )
 
+    def planned(self, spec: RunSpec, params: Mapping[str, str]) -> RunRecord:
+        """The record of a run that was only claimed, with what is known now."""
+        return replace(
+            self,
+            name=spec.name,
+            experiment=spec.experiment,
+            task=spec.task,
+            commit=spec.snapshot.code.commit,
+            dirty=spec.snapshot.code.dirty,
+            seed=spec.snapshot.seed,
+            overrides=spec.overrides,
+            tags=self.tags | spec.tags,
+            note=spec.note,
+            params=self.params | dict(params),
+        )
+
     @property
     def began(self) -> bool:
-        """Whether there was a run at all, and not just an input that could not be used."""
-        return self.started_at is not None or self.exit_code != ExitCode.USER
+        """Whether there was a run at all, and not just an input that could not be used.
+
+        What a schedule began counts in any case: nobody was there to be told that it could not be used.
+        """
+        return self.started_at is not None or self.exit_code != ExitCode.USER or self.origin.kind == "schedule"
 
     def duration(self, now: datetime) -> float | None:
         """Seconds from start to end, or to `now` while it runs; None before it started."""

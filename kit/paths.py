@@ -39,6 +39,21 @@ class RunPaths:
         return self.root / "spec.json"
 
     @property
+    def request(self) -> Path:
+        """What a run that is not planned yet was asked for with; gone as soon as its planning begins."""
+        return self.root / "request.json"
+
+    @property
+    def launch(self) -> Path:
+        """What its supervisor has to know."""
+        return self.root / "launch.json"
+
+    @property
+    def taken(self) -> Path:
+        """There as soon as somebody has taken the run: one supervisor, or who gave it up."""
+        return self.root / "taken"
+
+    @property
     def config(self) -> Path:
         return self.root / "config.yaml"
 

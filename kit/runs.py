@@ -9,16 +9,17 @@ import secrets
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from kit import _clock, config, recovery, snapshots, vcs
 from kit._files import write_atomic
 from kit._near import did_you_mean, nearest
-from kit._process import is_alive
+from kit._process import is_alive, this_process
+from kit._seeding import hash_seed
 from kit.errors import KitError, UserError, from_os_error
 from kit.executors.base import Handle
 from kit.executors.local import LocalExecutor
-from kit.models import Limits, Origin, RunRecord, RunSpec, from_json, masked, to_json
+from kit.models import Launch, Request, RunRecord, RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.project import Project
 from kit.redact import mask
@@ -46,20 +47,6 @@ _ID_BYTES = 5
 _LARGEST_SEED = 2**63 - 1
 """What a database's integer holds."""
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a user asks for with `kit run`."""
-
-    overrides: tuple[str, ...] = ()
-    name: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    note: str | None = None
-    limits: Limits = field(default_factory=Limits)
-    origin: Origin = field(default_factory=Origin)
-    job: int | None = None
-    """Which trial of a sweep this is, for `${hydra:job.num}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +144,12 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Hand
             run.artifacts.mkdir()
             write_atomic(run.config, config.to_yaml(public.config))
             write_atomic(run.spec, to_json(spec), mode=0o600)
-        params = config.flatten(public.config)
-        project.store.create(public, RunRecord.queued(public, at=_clock.now(), params=params))
+            launch = Launch(spec.run_id, str(project.root), spec.limits, hash_seed(spec.snapshot.seed))
+            run.launch.write_bytes(to_json(launch))
+        record = RunRecord.queued(public, at=_clock.now(), params=config.flatten(public.config))
+        project.store.create(public, replace(record, starter=this_process()))
         project.store.transition(spec.run_id, RunStatus.STARTING, at=_clock.now())
-        return LocalExecutor(project.paths, project.store).submit(spec, interactive=interactive)
+        return LocalExecutor(project.paths, project.store).submit(launch, interactive=interactive)
 
 
 def ended(project: Project, run_id: str) -> RunRecord:

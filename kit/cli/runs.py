@@ -133,11 +133,12 @@ def show(name: _RunName, *, as_json: _AsJson = False) -> None:
     record = runs.find(project, name)
     spec = project.store.spec(record.run_id)
     if as_json:
-        print_json(record_json(record) | {"spec": json.loads(to_json(spec))})
+        print_json(record_json(record) | {"spec": None if spec is None else json.loads(to_json(spec))})
         return
     heading(record)
     _section("run", _about(record, spec))
-    _section("made from", _made_from(spec))
+    if spec is not None:
+        _section("made from", _made_from(spec))
     _section("metrics", {key: number(value) for key, value in record.metrics.items()})
     _section("parameters", dict(record.params))
     key_values({"\nfolder": project.paths.run(record.run_id).root.relative_to(project.root)})
@@ -149,7 +150,8 @@ def _section(title: str, pairs: dict[str, object] | dict[str, str]) -> None:
         key_values({f"  {name}": value for name, value in pairs.items()})
 
 
-def _about(record: RunRecord, spec: RunSpec) -> dict[str, object]:
+def _about(record: RunRecord, spec: RunSpec | None) -> dict[str, object]:
+    origin = record.origin
     return {
         "reason": record.reason,
         "exit code": record.exit_code,
@@ -157,8 +159,10 @@ def _about(record: RunRecord, spec: RunSpec) -> dict[str, object]:
         "task": record.task,
         "created": f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC",
         "took": duration(record.duration(_clock.now())),
-        "command": shlex.join(spec.snapshot.command),
-        "part of": record.origin.parent,
+        "command": None if spec is None else shlex.join(spec.snapshot.command),
+        "part of": origin.parent,
+        "due at": None if origin.scheduled_at is None else f"{origin.scheduled_at:%Y-%m-%d %H:%M:%S} UTC",
+        "attempt": origin.index if origin.kind == "schedule" else None,
         "tags": ", ".join(f"{key}={value}" for key, value in record.tags.items()),
         "note": record.note,
         "mlflow": record.mlflow_run_id,

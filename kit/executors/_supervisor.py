@@ -24,9 +24,10 @@ from pathlib import Path
 from kit import _clock
 from kit._process import become_subreaper, descendants, identify, signal_processes, this_process
 from kit.errors import HostError, KitError
+from kit.executors import base
 from kit.executors._console import ConsoleLog
 from kit.executors._telling import tell_tracker
-from kit.models import RunSpec, from_json
+from kit.models import Launch, from_json
 from kit.outcomes import Outcome, Result, Stop, judge
 from kit.paths import ProjectPaths, RunPaths
 from kit.stores.base import Store
@@ -45,11 +46,14 @@ _TELL_SECONDS = 120.0
 class Supervisor:
     """One run from its start to its recorded end."""
 
-    def __init__(self, run: RunPaths, spec: RunSpec, *, client: socket.socket | None, interactive: bool) -> None:
+    def __init__(self, run: RunPaths, launch: Launch, *, client: socket.socket | None, interactive: bool) -> None:
         self._run = run
-        self._spec = spec
-        self._project = ProjectPaths(Path(spec.project_root))
+        self._run_id = launch.run_id
+        self._limits = launch.limits
+        self._hash_seed = launch.hash_seed
+        self._project = ProjectPaths(Path(launch.project_root))
         self._client = client
+        self._attached = client is not None
         self._interactive = interactive
         self._stop: Stop | None = None
         self._kill_at = float("inf")
@@ -69,10 +73,10 @@ class Supervisor:
         """Start the run, see it through, record how it ended."""
         become_subreaper()
         try:
-            with ConsoleLog(self._run.log, limit=self._spec.limits.log_bytes) as log:
+            with ConsoleLog(self._run.log, limit=self._limits.log_bytes) as log:
                 process, control = self._start()
                 store = self._open_store()
-                store.attach(self._spec.run_id, supervisor=this_process(), process=identify(process.pid))
+                store.attach(self._run_id, supervisor=this_process(), process=identify(process.pid))
                 self._watch(process, control, log)
                 self._end_orphans(log)
         finally:  # whatever went wrong here, nothing runs on without being watched
@@ -87,11 +91,12 @@ class Supervisor:
         environment = os.environ | {
             "KIT_CONTROL_FD": str(childs.fileno()),
             "KIT_SUPERVISOR": str(os.getpid()),
-            "PYTHONHASHSEED": str(self._spec.snapshot.seed % 2**32),
             "PYTHONUNBUFFERED": "1",
             # Runs share the machine, in a sweep above all: threads that spin while they wait take it from the others.
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }
+        if self._hash_seed is not None:
+            environment["PYTHONHASHSEED"] = str(self._hash_seed)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "kit._worker", str(self._run.root)],
             stdin=None if self._interactive else subprocess.DEVNULL,
@@ -114,7 +119,7 @@ class Supervisor:
         return SqlStore(self._project.store, lock=self._project.locks / "store.lock", patience=patience)
 
     def _watch(self, process: subprocess.Popen[bytes], control: socket.socket, log: ConsoleLog) -> None:
-        timeout = self._spec.limits.timeout
+        timeout = self._limits.timeout
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         beat = time.monotonic() + _HEARTBEAT
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
@@ -142,7 +147,7 @@ class Supervisor:
         with contextlib.suppress(KitError):
             if self._pulse is None:
                 self._pulse = self._open_store(patience=_BEAT_PATIENCE)
-            self._pulse.attach(self._spec.run_id, heartbeat_at=_clock.now())
+            self._pulse.attach(self._run_id, heartbeat_at=_clock.now())
 
     def _wait(self, until: float) -> None:
         pause = None if until == float("inf") else max(0.0, until - time.monotonic())
@@ -162,13 +167,14 @@ class Supervisor:
         except ConnectionError:
             said = b""
         match said:
-            case b"c" | b"k":
-                self._cancel(at_once=said == b"k")
-            case b"d":
-                self._selector.unregister(client)
+            case base.CANCEL | base.CANCEL_NOW:
+                self._cancel(at_once=said == base.CANCEL_NOW)
+            case base.DETACH:
+                self._attached = False
             case _:
                 self._selector.unregister(client)
-                self._ask_to_stop(Stop.ABANDONED)
+                if self._attached:
+                    self._ask_to_stop(Stop.ABANDONED)
 
     def _on_control(self, control: socket.socket, log: ConsoleLog) -> None:
         """The run asks that all it printed so far be in the log, to send it as an artifact."""
@@ -212,7 +218,7 @@ class Supervisor:
     def _ask_to_stop(self, why: Stop) -> None:
         if self._stop is None:
             self._stop = why
-            self._kill_at = time.monotonic() + self._spec.limits.grace
+            self._kill_at = time.monotonic() + self._limits.grace
             signal_processes(descendants(os.getpid()), signal.SIGTERM)
 
     def _end_orphans(self, log: ConsoleLog) -> None:
@@ -230,14 +236,14 @@ class Supervisor:
         result = None
         with contextlib.suppress(FileNotFoundError):
             result = from_json(self._run.result.read_bytes(), Result)
-        outcome = judge(returncode, result, self._stop, timeout=self._spec.limits.timeout)
+        outcome = judge(returncode, result, self._stop, timeout=self._limits.timeout)
         self._persist(store, outcome)
         if result is not None and result.tracked and outcome.exit_code == result.exit_code:
-            store.attach(self._spec.run_id, tracked=True)
+            store.attach(self._run_id, tracked=True)
             return
         # A run that came to track and says it could not is for `recovery` to bring up later: asking again now would
         # keep its user waiting. One that was rejected is none.
-        could_not = result is not None and store.get(self._spec.run_id).started_at is not None
+        could_not = result is not None and store.get(self._run_id).started_at is not None
         rejected = result is not None and result.rejected
         if self._stop is not None or not (could_not or rejected):
             self._tell_tracker()
@@ -246,7 +252,7 @@ class Supervisor:
         """Write how the run ended. Nobody else can know it, so a store that is busy is asked again."""
         from kit.trackers.spool import last_metrics, params_of
 
-        run_id = self._spec.run_id
+        run_id = self._run_id
         for pause in (*_STORE_PAUSES, None):
             try:
                 store.set_metrics(run_id, last_metrics(self._run.spool))
@@ -287,9 +293,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--interactive", action="store_true")
     options = parser.parse_args(arguments)
     run = RunPaths(options.run)
-    spec = from_json(run.spec.read_bytes(), RunSpec)
+    launch = from_json(run.launch.read_bytes(), Launch)
     client = None if options.client is None else socket.socket(fileno=options.client)
-    Supervisor(run, spec, client=client, interactive=options.interactive).supervise()
+    Supervisor(run, launch, client=client, interactive=options.interactive).supervise()
     return 0
 
 

@@ -1,13 +1,16 @@
-"""What an executor does: take a run spec, and have it run."""
+"""What an executor does: take a run, planned or not, and have it run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Protocol
 
-from kit.models import RunSpec
+from kit.models import Launch
 
-__all__ = ["Executor", "Handle"]
+__all__ = ["CANCEL", "CANCEL_NOW", "DETACH", "Executor", "Handle"]
+
+CANCEL, CANCEL_NOW, DETACH = b"c", b"k", b"d"
+"""What a submitter says to a supervisor."""
 
 
 class Handle(Protocol):
@@ -29,12 +32,13 @@ class Handle(Protocol):
 class Executor(Protocol):
     """Where runs execute. The run's own folder and its row in the store are there before `submit`."""
 
-    def submit(self, spec: RunSpec, *, interactive: bool = False) -> Handle:
+    def submit(self, launch: Launch, *, interactive: bool = False, attached: bool = True) -> Handle:
         """Start the run and return at once.
 
         Args:
-            spec: What to run.
+            launch: Which run; its folder has the rest.
             interactive: Give the run this process's standard input.
+            attached: Whether the run ends when this process dies, as if `Handle.detach` had not been called.
 
         Raises:
             HostError: If it cannot be started here.

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from kit._process import is_alive
 from kit.errors import from_os_error
-from kit.models import RunSpec
+from kit.executors.base import CANCEL, CANCEL_NOW, DETACH
+from kit.models import Launch
 from kit.paths import ProjectPaths
 from kit.stores.base import Store
 
@@ -21,7 +22,7 @@ _POLL = 0.1
 
 
 class LocalHandle:
-    """The submitter's end of a run. Losing it without `detach` stops the run."""
+    """The submitter's end of a run. Losing it stops the run, but for a `detach` before; `cancel` is heard in any case."""
 
     def __init__(self, run_id: str, supervisor: subprocess.Popen[bytes], link: socket.socket) -> None:
         self.run_id = run_id
@@ -38,12 +39,11 @@ class LocalHandle:
 
     def cancel(self, *, at_once: bool = False) -> None:
         with contextlib.suppress(OSError):  # it has ended by itself
-            self._link.send(b"k" if at_once else b"c")
+            self._link.send(CANCEL_NOW if at_once else CANCEL)
 
     def detach(self) -> None:
         with contextlib.suppress(OSError):
-            self._link.send(b"d")
-        self._link.close()
+            self._link.send(DETACH)
 
 
 class LocalExecutor:
@@ -53,10 +53,12 @@ class LocalExecutor:
         self._paths = paths
         self._store = store
 
-    def submit(self, spec: RunSpec, *, interactive: bool = False) -> LocalHandle:
-        run = self._paths.run(spec.run_id)
+    def submit(self, launch: Launch, *, interactive: bool = False, attached: bool = True) -> LocalHandle:
+        run = self._paths.run(launch.run_id)
         ours, supervisors = socket.socketpair()
         command = [sys.executable, "-P", "-m", "kit.executors._supervisor", str(run.root)]
+        if not attached:
+            ours.send(DETACH)  # before there is anyone to read it: this process may be killed at any moment
         command += ["--client", str(supervisors.fileno()), *(["--interactive"] if interactive else [])]
         try:
             with run.supervisor_log.open("ab") as log:
@@ -76,7 +78,7 @@ class LocalExecutor:
             raise
         finally:
             supervisors.close()
-        return LocalHandle(spec.run_id, supervisor, ours)
+        return LocalHandle(launch.run_id, supervisor, ours)
 
     def logs(self, run_id: str, *, follow: bool = False) -> Iterator[bytes]:
         path = self._paths.run(run_id).log

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from kit._process import ProcessId
 from kit.errors import UserError
 from kit.models import RunRecord, RunSpec
 from kit.states import RunStatus
+
+if TYPE_CHECKING:
+    from kit.stores.fires import FireStore
 
 __all__ = ["Comparison", "RunQuery", "Store", "no_such_run"]
 
@@ -59,15 +62,23 @@ class Store(Protocol):
     """Runs by id. Every method is one transaction; instants are aware and in UTC."""
 
     def create(self, spec: RunSpec, record: RunRecord) -> None:
-        """Add a new run; its id must be new."""
+        """Add a new run; its id must be new, and so must its attempt at a schedule's fire, if it is one."""
+
+    def planned(self, spec: RunSpec, params: Mapping[str, str]) -> None:
+        """Note what a run that was only claimed is made of, now that it is known.
+
+        Raises:
+            UserError: If there is no such run.
+            IllegalTransition: If it is not STARTING: it was given up meanwhile.
+        """
 
     def get(self, run_id: str) -> RunRecord:
         """Raises:
         UserError: If there is no such run.
         """
 
-    def spec(self, run_id: str) -> RunSpec:
-        """What the run was started from.
+    def spec(self, run_id: str) -> RunSpec | None:
+        """What the run was started from; None for one that was never planned.
 
         Raises:
             UserError: If there is no such run.
@@ -76,7 +87,7 @@ class Store(Protocol):
     def transition(
         self, run_id: str, status: RunStatus, *, at: datetime, exit_code: int | None = None, reason: str | None = None
     ) -> RunRecord:
-        """Move a run on; RUNNING sets its start and a terminal status its end.
+        """Move a run on; RUNNING sets its start, a terminal status its end, and STARTING is a sign of life.
 
         Raises:
             UserError: If there is no such run.
@@ -109,6 +120,10 @@ class Store(Protocol):
 
     def ids(self, prefix: str, *, limit: int) -> list[str]:
         """At most `limit` ids that begin with `prefix`, newest first."""
+
+    @property
+    def fires(self) -> FireStore:
+        """What is kept of schedules, beside these runs."""
 
     def close(self) -> None:
         """Let go of connections. The store is not used afterwards."""

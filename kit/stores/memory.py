@@ -7,12 +7,16 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec
 from kit.states import RunStatus, check_transition
 from kit.stores.base import Comparison, RunQuery, no_such_run
+
+if TYPE_CHECKING:
+    from kit.stores.fires import FireStore
 
 __all__ = ["MemoryStore"]
 
@@ -36,8 +40,17 @@ class MemoryStore:
     def create(self, spec: RunSpec, record: RunRecord) -> None:
         if record.run_id in self._records:
             raise ValueError(f"run {record.run_id} exists")
+        attempt = _attempt(record)
+        if attempt is not None and attempt in map(_attempt, self._records.values()):
+            raise ValueError(f"attempt {record.origin.index} exists")
         self._records[record.run_id] = record
         self._specs[record.run_id] = spec
+
+    def planned(self, spec: RunSpec, params: Mapping[str, str]) -> None:
+        record = self.get(spec.run_id)
+        check_transition(record.status, RunStatus.RUNNING)
+        self._records[spec.run_id] = record.planned(spec, params)
+        self._specs[spec.run_id] = spec
 
     def get(self, run_id: str) -> RunRecord:
         try:
@@ -45,9 +58,9 @@ class MemoryStore:
         except KeyError:
             raise no_such_run(run_id) from None
 
-    def spec(self, run_id: str) -> RunSpec:
+    def spec(self, run_id: str) -> RunSpec | None:
         self.get(run_id)
-        return self._specs[run_id]
+        return self._specs.get(run_id)
 
     def transition(
         self, run_id: str, status: RunStatus, *, at: datetime, exit_code: int | None = None, reason: str | None = None
@@ -55,6 +68,8 @@ class MemoryStore:
         record = self.get(run_id)
         check_transition(record.status, status)
         changed = replace(record, status=status, exit_code=exit_code, reason=reason)
+        if status is RunStatus.STARTING:
+            changed = replace(changed, heartbeat_at=at)
         if status is RunStatus.RUNNING:
             changed = replace(changed, started_at=at)
         if status.is_terminal:
@@ -105,11 +120,23 @@ class MemoryStore:
     def ids(self, prefix: str, *, limit: int) -> list[str]:
         return [record.run_id for record in self._newest_first() if record.run_id.startswith(prefix)][:limit]
 
+    @cached_property
+    def fires(self) -> FireStore:
+        from kit.stores.memory_fires import MemoryFires
+
+        return MemoryFires(self._records)
+
     def close(self) -> None:
         """Nothing is held."""
 
     def _newest_first(self) -> list[RunRecord]:
         return sorted(self._records.values(), key=lambda record: (record.created_at, record.run_id), reverse=True)
+
+
+def _attempt(record: RunRecord) -> tuple[object, ...] | None:
+    """What is unique of a schedule's run; None for every other."""
+    origin = record.origin
+    return None if origin.scheduled_at is None else (origin.parent, origin.scheduled_at, origin.index)
 
 
 def _fits(record: RunRecord, query: RunQuery) -> bool:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 __all__ = ["METADATA", "REVISION", "Instant", "metrics", "params", "runs", "specs", "tags"]
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that brings a database to these tables."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,16 +52,17 @@ runs = Table(
     Column("name", String(200), nullable=False),
     Column("project", String(200), nullable=False),
     Column("experiment", String(200), nullable=False),
-    Column("task", String(500), nullable=False),
+    Column("task", String(500)),
     Column("status", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),
-    Column("commit", String(64), nullable=False),
+    Column("commit", String(64)),
     Column("dirty", Boolean, nullable=False),
-    Column("seed", BigInteger, nullable=False),
+    Column("seed", BigInteger),
     Column("overrides", Text, nullable=False),
     Column("origin", String(16), nullable=False),
     Column("parent", String(200)),
     Column("trial", Integer),
+    Column("scheduled_at", Instant),
     Column("note", Text),
     Column("started_at", Instant),
     Column("ended_at", Instant),
@@ -70,11 +71,14 @@ runs = Table(
     Column("reason", Text),
     Column("mlflow_run_id", String(64)),
     Column("tracked", Boolean, nullable=False),
+    Column("starter", Text),
     Column("supervisor", Text),
     Column("process", Text),
     Index("runs_by_creation", "created_at"),
     Index("runs_by_status", "status"),
     Index("runs_by_parent", "parent"),
+    # A schedule's fire has each of its attempts once; only its runs have an instant.
+    Index("runs_by_fire", "parent", "scheduled_at", "trial", unique=True),
 )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
     Table,
     and_,
@@ -26,13 +26,17 @@ from sqlalchemy import (
 )
 
 from kit._process import ProcessId
-from kit.models import Origin, RunRecord, RunSpec, from_json, to_json
+from kit.models import RunRecord, RunSpec, from_json, to_json
 from kit.states import RunStatus, check_transition
 from kit.stores.base import Comparison, RunQuery, no_such_run
 from kit.stores.engine import create_sqlite_engine, upgrade
+from kit.stores.rows import process_text, run_record, run_row
 from kit.stores.schema import metrics, params, runs, specs, tags
 
-__all__ = ["SqlStore"]
+if TYPE_CHECKING:
+    from kit.stores.fires import FireStore
+
+__all__ = ["SqlStore", "run_row"]
 
 
 class SqlStore:
@@ -56,26 +60,39 @@ class SqlStore:
 
     def create(self, spec: RunSpec, record: RunRecord) -> None:
         with self._engine.begin() as connection:
-            connection.execute(insert(runs).values(_row(record)))
+            connection.execute(insert(runs).values(run_row(record)))
             connection.execute(insert(specs).values(run_id=record.run_id, spec=to_json(spec).decode()))
             _replace_values(connection, params, record.run_id, record.params)
             _replace_values(connection, tags, record.run_id, record.tags)
+
+    def planned(self, spec: RunSpec, params: Mapping[str, str]) -> None:
+        with self._engine.begin() as connection:
+            record = _get(connection, spec.run_id)
+            check_transition(record.status, RunStatus.RUNNING)
+            row = run_row(record.planned(spec, params))
+            connection.execute(update(runs).where(runs.c.run_id == spec.run_id).values(row))
+            connection.execute(insert(specs).values(run_id=spec.run_id, spec=to_json(spec).decode()))
+            _replace_values(connection, _PARAMS, spec.run_id, params)
+            _replace_values(connection, tags, spec.run_id, spec.tags)
 
     def get(self, run_id: str) -> RunRecord:
         with self._reader.connect() as connection:
             return _get(connection, run_id)
 
-    def spec(self, run_id: str) -> RunSpec:
+    def spec(self, run_id: str) -> RunSpec | None:
+        of_run = select(specs.c.spec).join_from(runs, specs, isouter=True).where(runs.c.run_id == run_id)
         with self._reader.connect() as connection:
-            text = connection.scalar(select(specs.c.spec).where(specs.c.run_id == run_id))
-        if text is None:
+            row = connection.execute(of_run).first()
+        if row is None:
             raise no_such_run(run_id)
-        return from_json(text, RunSpec)
+        return None if row.spec is None else from_json(row.spec, RunSpec)
 
     def transition(
         self, run_id: str, status: RunStatus, *, at: datetime, exit_code: int | None = None, reason: str | None = None
     ) -> RunRecord:
         changes: dict[str, Any] = {"status": status.value, "exit_code": exit_code, "reason": reason}
+        if status is RunStatus.STARTING:
+            changes["heartbeat_at"] = at
         if status is RunStatus.RUNNING:
             changes["started_at"] = at
         if status.is_terminal:
@@ -96,8 +113,8 @@ class SqlStore:
         tracked: bool | None = None,
     ) -> None:
         facts = {
-            "supervisor": _process_text(supervisor),
-            "process": _process_text(process),
+            "supervisor": process_text(supervisor),
+            "process": process_text(process),
             "mlflow_run_id": mlflow_run_id,
             "heartbeat_at": heartbeat_at,
             "tracked": tracked,
@@ -134,6 +151,12 @@ class SqlStore:
         with self._reader.connect() as connection:
             return list(connection.scalars(statement))
 
+    @cached_property
+    def fires(self) -> FireStore:
+        from kit.stores.sql_fires import SqlFires
+
+        return SqlFires(self._engine, self._reader)
+
     def close(self) -> None:
         self._engine.dispose()
         self._reader.dispose()
@@ -141,24 +164,6 @@ class SqlStore:
 
 # `params` and `metrics` are also the names of arguments, as the protocol has them.
 _PARAMS = params
-
-
-def _row(record: RunRecord) -> dict[str, Any]:
-    own = {"status", "origin", "overrides", "tags", "metrics", "params", "supervisor", "process"}
-    row = {name: getattr(record, name) for name in RunRecord.__dataclass_fields__ if name not in own}
-    return row | {
-        "status": record.status.value,
-        "overrides": to_json(record.overrides).decode(),
-        "origin": record.origin.kind,
-        "parent": record.origin.parent,
-        "trial": record.origin.index,
-        "supervisor": _process_text(record.supervisor),
-        "process": _process_text(record.process),
-    }
-
-
-def _process_text(process: ProcessId | None) -> str | None:
-    return None if process is None else to_json(process).decode()
 
 
 def _replace_values(connection: Connection, table: Table, run_id: str, values: Mapping[str, str]) -> None:
@@ -241,7 +246,7 @@ def _records(connection: Connection, statement: Select[Any]) -> list[RunRecord]:
     of_params = _values(connection, params, "value", ids)
     of_tags = _values(connection, tags, "value", ids)
     return [
-        _record(row, of_metrics.get(row["run_id"], {}), of_params[row["run_id"]], of_tags[row["run_id"]])
+        run_record(row, of_metrics.get(row["run_id"], {}), of_params[row["run_id"]], of_tags[row["run_id"]])
         for row in rows
     ]
 
@@ -255,18 +260,3 @@ def _values(connection: Connection, table: Table, column: str, ids: Sequence[str
         ):
             found[run_id][key] = value
     return found
-
-
-def _record(row: RowMapping, metrics: dict[str, float], params: dict[str, str], tags: dict[str, str]) -> RunRecord:
-    own = {"status", "overrides", "origin", "parent", "trial", "supervisor", "process"}
-    return RunRecord(
-        **{name: value for name, value in row.items() if name not in own},
-        status=RunStatus(row["status"]),
-        overrides=from_json(row["overrides"], tuple[str, ...]),
-        origin=Origin(row["origin"], row["parent"], row["trial"]),
-        supervisor=None if row["supervisor"] is None else from_json(row["supervisor"], ProcessId),
-        process=None if row["process"] is None else from_json(row["process"], ProcessId),
-        metrics=metrics,
-        params=params,
-        tags=tags,
-    )

@@ -10,9 +10,9 @@ import pytest
 
 from kit.errors import HostError
 from kit.executors.local import LocalExecutor
+from kit.models import Launch
 from kit.paths import ProjectPaths
 from kit.stores.memory import MemoryStore
-from tests.factories import spec
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_a_supervisor_that_cannot_start_leaves_nothing_open(
     paths.run("abc123").root.mkdir(parents=True)
     before = set(Path("/dev/fd").iterdir())
     with pytest.raises(raised) as caught:
-        LocalExecutor(paths, MemoryStore()).submit(spec())
+        LocalExecutor(paths, MemoryStore()).submit(Launch("abc123", str(tmp_path)))
     assert set(Path("/dev/fd").iterdir()) == before, caught

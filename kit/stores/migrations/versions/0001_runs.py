@@ -16,16 +16,17 @@ def upgrade() -> None:
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("project", sa.String(200), nullable=False),
         sa.Column("experiment", sa.String(200), nullable=False),
-        sa.Column("task", sa.String(500), nullable=False),
+        sa.Column("task", sa.String(500)),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
-        sa.Column("commit", sa.String(64), nullable=False),
+        sa.Column("commit", sa.String(64)),
         sa.Column("dirty", sa.Boolean, nullable=False),
-        sa.Column("seed", sa.BigInteger, nullable=False),
+        sa.Column("seed", sa.BigInteger),
         sa.Column("overrides", sa.Text, nullable=False),
         sa.Column("origin", sa.String(16), nullable=False),
         sa.Column("parent", sa.String(200)),
         sa.Column("trial", sa.Integer),
+        sa.Column("scheduled_at", sa.BigInteger),
         sa.Column("note", sa.Text),
         sa.Column("started_at", sa.BigInteger),
         sa.Column("ended_at", sa.BigInteger),
@@ -34,12 +35,14 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text),
         sa.Column("mlflow_run_id", sa.String(64)),
         sa.Column("tracked", sa.Boolean, nullable=False),
+        sa.Column("starter", sa.Text),
         sa.Column("supervisor", sa.Text),
         sa.Column("process", sa.Text),
     )
     op.create_index("runs_by_creation", "runs", ["created_at"])
     op.create_index("runs_by_status", "runs", ["status"])
     op.create_index("runs_by_parent", "runs", ["parent"])
+    op.create_index("runs_by_fire", "runs", ["parent", "scheduled_at", "trial"], unique=True)
     op.create_table("specs", _of_run(), sa.Column("spec", sa.Text, nullable=False))
     op.create_table(
         "metrics",
