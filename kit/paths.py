@@ -132,6 +132,11 @@ class ProjectPaths:
         return self.locks / "store.lock"
 
     @property
+    def scheduler_lock(self) -> Path:
+        """Held by the scheduler of this machine."""
+        return self.locks / "scheduler.lock"
+
+    @property
     def data_lock(self) -> Path:
         """Held while data is fetched or made."""
         return self.locks / "data.lock"
