@@ -3,6 +3,7 @@
 The only part of kit that imports Hydra and OmegaConf, and only inside functions: importing this package is cheap.
 
 compose   the configuration of one run, with the file that each value comes from
+group     one file of a config group, by itself
 sweep     the runs of one command, through the sweeper that the configuration chooses
 typed     the configuration as the task's dataclass
 tasks     the task that the configuration names: its import and its signature
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from kit.config._compose import Composed, compose
 from kit.config._flatten import flatten, to_yaml
+from kit.config._group import GroupConfig, compose_group
 from kit.config._origins import COMMAND_LINE
 from kit.config._sweep import Launch, TrialResult, sweep
 from kit.config._tasks import TaskParameters, load_task, task_config, task_parameters
@@ -22,10 +24,12 @@ __all__ = [
     "COMMAND_LINE",
     "RESERVED",
     "Composed",
+    "GroupConfig",
     "Launch",
     "TaskParameters",
     "TrialResult",
     "compose",
+    "compose_group",
     "flatten",
     "load_task",
     "sweep",

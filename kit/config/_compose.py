@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,10 @@ from kit.config._origins import Origins, collect, leaves, share_repository
 from kit.config._overrides import parse_overrides, refuse_sweeps
 from kit.config._problems import explained, missing_values, unresolved
 from kit.config._secrets import secret_keys
-from kit.config._session import UNNAMED, Source, load, session
+from kit.config._session import ONE_AT_A_TIME, UNNAMED, Source, load, session
 from kit.errors import UserError
 
 __all__ = ["Composed", "compose"]
-
-_ONE_AT_A_TIME = threading.RLock()
-"""Hydra's state is the process's; a sweep may compose its trials in several threads."""
 
 _TASK = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -73,7 +69,7 @@ def compose(
     source = Source(root, config_dir, config_name)
     source.check()
     given = [str(text) for text in overrides]
-    with _ONE_AT_A_TIME, session(source) as hydra, explained(source, given):
+    with ONE_AT_A_TIME, session(source) as hydra, explained(source, given):
         refuse_sweeps(parse_overrides(hydra.config_loader, given))
         share_repository(hydra.config_loader)
         cfg = load(hydra, source, given)

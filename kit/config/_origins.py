@@ -8,7 +8,7 @@ from typing import Any
 
 from kit.config._session import Source, composing
 
-__all__ = ["COMMAND_LINE", "Origins", "collect", "leaves", "share_repository"]
+__all__ = ["COMMAND_LINE", "Origins", "collect", "leaves", "mark_defaults", "share_repository"]
 
 COMMAND_LINE = "command line"
 
@@ -81,22 +81,31 @@ def collect(loader: Any, source: Source, overrides: Sequence[str]) -> Origins:  
         overrides: The same as composed with.
     """
     from hydra.types import RunMode
-    from omegaconf import OmegaConf
 
     origins = Origins()
     with composing():
         composed = loader.compute_defaults_list(source.config_name, list(overrides), RunMode.RUN)
-    for default in composed.defaults:
-        if default.config_path.startswith("hydra/"):
-            continue
-        found = loader.repository.load_config(default.config_path)
-        content = OmegaConf.to_container(found.config, resolve=False)
-        package = found.header["package"] if default.package is None else default.package
-        origins.mark_tree(_prefix(package), content, _name(found.path, default.config_path, source))
+    mark_defaults(origins, loader.repository, composed.defaults, source)
     for override in composed.config_overrides:
         if not override.is_delete():
             origins.mark_override(override.key_or_group, override.value())
     return origins
+
+
+def mark_defaults(origins: Origins, repository: Any, defaults: Sequence[Any], source: Source) -> list[str]:  # noqa: ANN401
+    """Mark what each config of a defaults list sets, in their order; gives their files."""
+    from omegaconf import OmegaConf
+
+    names = []
+    for default in defaults:
+        if default.config_path.startswith("hydra/"):
+            continue
+        found = repository.load_config(default.config_path)
+        content = OmegaConf.to_container(found.config, resolve=False)
+        package = found.header["package"] if default.package is None else default.package
+        names.append(_name(found.path, default.config_path, source))
+        origins.mark_tree(_prefix(package), content, names[-1])
+    return names
 
 
 def _prefix(package: str | None) -> str:

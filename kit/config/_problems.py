@@ -67,6 +67,8 @@ def explained(source: Source, overrides: Sequence[str]) -> Iterator[None]:
             "a config is not UTF-8 text", where=_broken_file(source), fix="Save the file as UTF-8."
         ) from error
     except OSError as error:
+        if error.errno is None:  # OmegaConf's, of a file that holds a number
+            raise _explain(error, source, overrides) from error
         raise from_os_error(error) from error
     except (ValueError, TypeError, AssertionError, ImportError, RuntimeError, UserWarning) as error:
         raise _explain(error, source, overrides) from error
@@ -81,10 +83,10 @@ def _not_yaml(error: Exception, source: Source) -> UserError:
 
 
 def _broken_file(source: Source) -> str:
-    """The config that cannot be loaded by itself, for errors that do not name it."""
+    """The config that cannot be loaded by itself, for errors that do not name it; the primary one is the likeliest."""
     from omegaconf import OmegaConf
 
-    for path in sorted(source.folder.rglob("*.yaml")):
+    for path in [source.root / source.primary, *sorted(source.folder.rglob("*.yaml"))]:
         try:
             OmegaConf.load(path)
         except Exception:  # noqa: BLE001 any reason will do: this only looks for a file's name
@@ -187,10 +189,12 @@ def _other_package(match: re.Match[str], case: _Case) -> UserError:
 def _no_choice(match: re.Match[str], case: _Case) -> UserError:
     options = [line.strip() for line in case.text.splitlines() if line.startswith("\t")]
     example = options[0] if options else "OPTION"
+    by_itself = "/" in case.source.config_name  # one file of a group; it has no command line
+    how = "Choose one in its defaults list" if by_itself else f"Choose one: `kit run {match['key']}={example}`"
     return UserError(
         f"no choice for group {match['key']!r}",
         where=case.source.primary,
-        fix=f"Choose one: `kit run {match['key']}={example}`. Available: {', '.join(options) or 'none'}.",
+        fix=f"{how}. Available: {', '.join(options) or 'none'}.",
     )
 
 

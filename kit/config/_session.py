@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +12,13 @@ from typing import Any
 
 from kit.errors import UserError
 
-__all__ = ["UNNAMED", "Source", "composing", "load", "session"]
+__all__ = ["ONE_AT_A_TIME", "UNNAMED", "Source", "composing", "load", "session"]
 
 UNNAMED = "__kit__"
 """The job name that Hydra gets at first, to know later whether the configuration set another."""
+
+ONE_AT_A_TIME = threading.RLock()
+"""Hydra's state is the process's; a sweep may compose its trials in several threads."""
 
 
 @dataclass(frozen=True, slots=True)
