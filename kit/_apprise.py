@@ -74,15 +74,9 @@ class FileTarget(NotifyBase):  # type: ignore[misc]  # apprise declares no types
             os.close(descriptor)
 
 
-def _set_up() -> None:
-    _PLUGINS.add(FileTarget)
-    # What goes wrong is returned; without a handler of its own, logging would print it to stderr as well.
-    log = logging.getLogger("apprise")
-    log.addHandler(logging.NullHandler())
-    log.propagate = False
-
-
-_set_up()
+_PLUGINS.add(FileTarget)
+# What goes wrong is returned, and nobody else is to hear of it: it may hold secrets.
+logging.getLogger("apprise").propagate = False
 
 
 def check(url: str) -> str | None:

@@ -221,7 +221,7 @@ def deliver_pending(outbox: Outbox, urls_of: UrlsOf, *, lock: Path, clock: Calla
     """
     while outbox.pending_alerts(clock()):
         try:
-            with filelock.FileLock(lock, blocking=False):
+            with filelock.FileLock(lock, timeout=0):
                 deliver(outbox, urls_of, clock())
         except filelock.Timeout:
             return
