@@ -137,6 +137,11 @@ class ProjectPaths:
         return self.locks / "scheduler.lock"
 
     @property
+    def alerts_lock(self) -> Path:
+        """Held while alerts are sent."""
+        return self.locks / "alerts.lock"
+
+    @property
     def data_lock(self) -> Path:
         """Held while data is fetched or made."""
         return self.locks / "data.lock"

@@ -1,4 +1,4 @@
-"""Tell the tracker how runs ended, in a process of its own: loading MLflow takes longer than anyone wants to wait."""
+"""Processes that tell the tracker how runs ended, and people what happened: nobody waits for what these load."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
+
 from kit.paths import ProjectPaths, RunPaths
 
-__all__ = ["tell_tracker", "tell_tracker_of_all"]
+__all__ = ["send_alerts", "tell_tracker", "tell_tracker_of_all"]
 
 
 def tell_tracker(run: RunPaths, root: Path) -> subprocess.Popen[bytes]:
@@ -19,6 +21,16 @@ def tell_tracker(run: RunPaths, root: Path) -> subprocess.Popen[bytes]:
 def tell_tracker_of_all(project: ProjectPaths) -> subprocess.Popen[bytes]:
     """Start to tell it of every run that it does not know all of."""
     return _start(["--settle-all", str(project.root)], project.root, project.state / "settle.log")
+
+
+def send_alerts(project: ProjectPaths) -> subprocess.Popen[bytes] | None:
+    """Start to send what lies in the outbox; None if somebody is at it, who looks once more before leaving."""
+    try:
+        with filelock.FileLock(project.alerts_lock, timeout=0):
+            pass
+    except filelock.Timeout:
+        return None
+    return _start(["--alerts", str(project.root)], project.root, project.state / "alerts.log")
 
 
 def _start(arguments: list[str], root: Path, log: Path) -> subprocess.Popen[bytes]:
