@@ -6,10 +6,10 @@ import itertools
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -18,7 +18,10 @@ from kit._dvc_tree import directory_md5
 from kit._stat_cache import Kind
 from kit.errors import UserError
 
-__all__ = ["Output", "find_dvc_root", "read_outputs"]
+__all__ = ["DVC_FILES", "Files", "Output", "WorkingTree", "find_dvc_root", "read_outputs"]
+
+DVC_FILES = ("*.dvc", "dvc.yaml")
+"""What the files are called in which outputs are declared."""
 
 _INTERPOLATION = re.compile(r"(?<!\\)\$\{\s*([^}]*?)\s*\}")
 _Values = Mapping[str, Any]
@@ -39,12 +42,48 @@ class Output:
     dependencies: tuple[Path, ...] = ()
 
 
+class Files(Protocol):
+    """Where DVC's files, and those that they refer to, are read from."""
+
+    def names(self) -> Iterable[str]:
+        """The `DVC_FILES` of the project, relative to it."""
+        ...
+
+    def read(self, path: Path) -> bytes:
+        """The content of a file; raises OSError if it has none."""
+        ...
+
+
+class WorkingTree:
+    """What lies in the project now, files that git ignores aside.
+
+    Attributes:
+        newest: When the youngest of the files read so far was written, in seconds since the epoch.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.newest = 0.0
+
+    def names(self) -> Iterable[str]:
+        patterns = [f":(glob)**/{pattern}" for pattern in DVC_FILES]
+        listing = _git.run(self._root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns)
+        names = {os.fsdecode(name) for name in listing.split(b"\0") if name}
+        return [name for name in names if (self._root / name).is_file()]
+
+    def read(self, path: Path) -> bytes:
+        with path.open("rb") as file:
+            self.newest = max(self.newest, os.fstat(file.fileno()).st_mtime)
+            return file.read()
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a file of DVC's lies, and so what its paths are relative to."""
 
     root: Path
     folder: Path
+    files: Files
 
     def path(self, wdir: str | None, path: str) -> tuple[str, Path]:
         file = Path(os.path.normpath(self.folder / (wdir or ".") / path))
@@ -64,29 +103,33 @@ def find_dvc_root(root: Path) -> Path | None:
     return None
 
 
-def read_outputs(root: Path) -> list[Output]:
-    """Every cached output that is declared in the project, files that git ignores aside.
+def read_outputs(root: Path, files: Files | None = None) -> list[Output]:
+    """Every cached output that is declared in the project.
 
     Args:
         root: The project, absolute.
+        files: Where to read; None reads the working tree.
 
     Raises:
         UserError: If one of the files is not YAML, or the project is not in a git repository.
         HostError: If git is not installed.
     """
-    patterns = (":(glob)**/*.dvc", ":(glob)**/dvc.yaml")
-    listing = _git.run(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns)
+    files = WorkingTree(root) if files is None else files
     found: dict[str, Output] = {}
-    for name in sorted({os.fsdecode(name) for name in listing.split(b"\0") if name}):
+    for name in sorted(files.names()):
         path = root / name
-        if path.is_file():
-            read = _read_pipeline if path.name == "dvc.yaml" else _read_dvc
-            found |= {output.path: output for output in read(_Place(root, path.parent), path)}
+        read = _read_pipeline if path.name == "dvc.yaml" else _read_dvc
+        try:
+            found |= {output.path: output for output in read(_Place(root, path.parent, files), path)}
+        except (AttributeError, KeyError, RecursionError, TypeError) as error:  # valid YAML of the wrong shape
+            raise UserError(
+                f"{name} is not as DVC writes it", where=str(path), fix="See what `dvc status` says."
+            ) from error
     return [found[path] for path in sorted(found)]
 
 
 def _read_dvc(place: _Place, path: Path) -> Iterator[Output]:
-    content = _load(path)
+    content = _load(place.files, path)
     for out in _mappings(content.get("outs")):
         if out.get("cache") is not False and _is_local(out.get("path")):
             name, file = place.path(_str(content.get("wdir")), out["path"])
@@ -111,10 +154,10 @@ def _recorded(name: str, file: Path, out: _Values, *, source: str, stage: str | 
 
 
 def _read_pipeline(place: _Place, path: Path) -> Iterator[Output]:
-    pipeline = _load(path)
-    lock = _load(path.with_name("dvc.lock"))
+    pipeline = _load(place.files, path)
+    lock = _load(place.files, path.with_name("dvc.lock"))
     entries = _mapping(lock.get("stages", lock))
-    context = _context(place.folder, pipeline.get("vars"))
+    context = _context(place.files, place.folder, pipeline.get("vars"))
     for name, definition in _mapping(pipeline.get("stages")).items():
         for stage, body, values in _instances(str(name), _mapping(definition), context, entries):
             yield from _stage_outputs(place, stage, body, values, _mapping(entries.get(stage)))
@@ -122,7 +165,7 @@ def _read_pipeline(place: _Place, path: Path) -> Iterator[Output]:
 
 def _stage_outputs(place: _Place, stage: str, body: _Values, context: _Values, entry: _Values) -> Iterator[Output]:
     wdir = _resolve(_str(body.get("wdir")) or ".", context) or "."
-    values = _context(place.folder / wdir, body.get("vars"), context)
+    values = _context(place.files, place.folder / wdir, body.get("vars"), context)
     address = stage if place.folder == place.root else f"{place.name('dvc.yaml')}:{stage}"
     recorded = {out.get("path"): out for out in _mappings(entry.get("outs"))}
     needs = [_resolve(path, values) for path in body.get("deps") or () if isinstance(path, str)]
@@ -196,11 +239,11 @@ def _labelled(key: str, axis: object) -> list[tuple[str, object]]:
     return [(f"{key}{i}" if isinstance(item, dict | list) else _plain(item), item) for i, item in enumerate(axis)]
 
 
-def _context(folder: Path, variables: object, base: _Values | None = None) -> dict[str, Any]:
+def _context(files: Files, folder: Path, variables: object, base: _Values | None = None) -> dict[str, Any]:
     """The values that `${...}` may name: params.yaml, then `vars`."""
-    values = dict(_load_params(folder / "params.yaml")) if base is None else dict(base)
+    values = dict(_load_params(files, folder / "params.yaml")) if base is None else dict(base)
     for item in variables if isinstance(variables, list) else ():
-        values |= _load_params(folder / item.partition(":")[0]) if isinstance(item, str) else _mapping(item)
+        values |= _load_params(files, folder / item.partition(":")[0]) if isinstance(item, str) else _mapping(item)
     return values
 
 
@@ -240,19 +283,19 @@ def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _load_params(path: Path) -> _Values:
+def _load_params(files: Files, path: Path) -> _Values:
     """Parameters are the user's and may be anything; what cannot be read is left to `dvc.lock`."""
     try:
         if path.suffix == ".toml":
-            return tomllib.loads(path.read_text("utf-8"))
-        return _load(path)  # JSON is YAML too
+            return tomllib.loads(files.read(path).decode())
+        return _load(files, path)  # JSON is YAML too
     except (UserError, ValueError, OSError):
         return {}
 
 
-def _load(path: Path) -> _Values:
+def _load(files: Files, path: Path) -> _Values:
     try:
-        return _mapping(yaml.load(path.read_bytes(), _LOADER))  # noqa: S506  (the safe loader, in C where there is one)
+        return _mapping(yaml.load(files.read(path), _LOADER))  # noqa: S506  (the safe loader, in C where there is one)
     except FileNotFoundError:
         return {}
     except (yaml.YAMLError, ValueError) as error:

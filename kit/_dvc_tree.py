@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +31,13 @@ class Tree:
     Args:
         top: The folder with `.dvc/`.
         cache: Remembers what was hashed.
+        read: Gives the content of a `.dvcignore`, or an OSError if there is none.
     """
 
-    def __init__(self, top: Path, cache: StatCache) -> None:
+    def __init__(self, top: Path, cache: StatCache, read: Callable[[Path], bytes] = Path.read_bytes) -> None:
         self._top = top
         self._cache = cache
+        self._read = read
         self._specs: dict[Path, list[tuple[Path, pathspec.GitIgnoreSpec]]] = {}
 
     def md5(self, path: Path, kind: Kind) -> str:
@@ -80,14 +82,14 @@ class Tree:
         """The patterns that hold in a folder, those of the folders above it first."""
         if folder not in self._specs:
             above = self._specs_for(folder.parent) if self._top in folder.parents else []
-            own = _read_patterns(folder / ".dvcignore")
+            own = _read_patterns(self._read, folder / ".dvcignore")
             self._specs[folder] = above if own is None else [*above, (folder, own)]
         return self._specs[folder]
 
 
-def _read_patterns(path: Path) -> pathspec.GitIgnoreSpec | None:
+def _read_patterns(read: Callable[[Path], bytes], path: Path) -> pathspec.GitIgnoreSpec | None:
     try:
-        lines = path.read_text("utf-8", "replace").splitlines()
+        lines = read(path).decode("utf-8", "replace").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return None
     lines = [line for line in map(str.strip, lines) if line and not line.startswith("#")]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from kit.errors import HostError, KitError, UserError
 
-__all__ = ["LOCAL_VARIABLES", "GitFailed", "run"]
+__all__ = ["LOCAL_VARIABLES", "Git", "GitFailed", "command", "environment", "explain", "not_started", "offline", "run"]
 
 _SETTINGS = (
     ("core.hooksPath", os.devnull),  # index and ref updates run hooks too
@@ -36,8 +38,9 @@ LOCAL_VARIABLES = frozenset(
 )  # fmt: skip
 """What a git hook hands down, and what would point git at another repository (`git rev-parse --local-env-vars`)."""
 
-# For git itself stricter: only where settings are read from is the user's to say.
+# For git itself stricter: only where settings are read from is the user's to say, and how remotes are reached.
 _KEPT = re.compile(r"GIT_CONFIG_(?!PARAMETERS$)\w+|GIT_(?:EXEC_PATH|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM)")
+_KEPT_FOR_REMOTES = re.compile(r"GIT_(?:SSH(?:_\w+)?|ASKPASS|PROXY_COMMAND|(?:ALLOW_)?PROTOCOL|(?:CURL|HTTP|SSL)_\w+)")
 
 _USER_FAULTS = (
     ("not a git repository", "not a git repository", "Start one: `git init && git add --all && git commit -m start`."),
@@ -62,6 +65,17 @@ class GitFailed(HostError):
     stderr: str = ""
 
 
+class Git(Protocol):
+    """git in one folder, as `run` is in any."""
+
+    def __call__(self, *arguments: str, stdin: bytes = b"", accept: tuple[int, ...] = (0,)) -> bytes: ...
+
+
+def offline(folder: Path) -> Git:
+    """git that stays on this machine, also where a partial clone would fetch what it lacks."""
+    return partial(run, folder, env={"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"})
+
+
 def run(
     folder: Path, *arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None, accept: tuple[int, ...] = (0,)
 ) -> bytes:
@@ -79,25 +93,50 @@ def run(
         HostError: If git is not installed, or the disk refuses.
         GitFailed: If git fails otherwise.
     """
-    command = ["git", *_OPTIONS, *arguments]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _KEPT.fullmatch(name)}
-    environment = kept | {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"} | (env or {})
+    variables = environment() | (env or {})
     try:
-        done = subprocess.run(command, cwd=folder, env=environment, input=stdin, capture_output=True, check=False)
+        done = subprocess.run(
+            command(*arguments), cwd=folder, env=variables, input=stdin, capture_output=True, check=False
+        )
     except (FileNotFoundError, NotADirectoryError) as error:
-        if not folder.is_dir():
-            raise UserError("no such folder", where=str(folder), fix="Check the path.") from error
-        raise HostError("git is not installed", fix="Install it: https://git-scm.com/downloads.") from error
+        raise not_started(folder) from error
     if done.returncode not in accept:
-        raise _explain(folder, _subcommand(arguments), done.stderr.decode("utf-8", "replace"))
+        raise explain(folder, arguments, done.stderr.decode("utf-8", "replace"))
     return done.stdout
+
+
+def command(*arguments: str) -> list[str]:
+    """The whole argv of a call of git."""
+    return ["git", *_OPTIONS, *arguments]
+
+
+def environment(*, remotes: bool = False) -> dict[str, str]:
+    """The clean environment.
+
+    Args:
+        remotes: Keep what says how remotes are reached.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or _KEPT.fullmatch(name) or (remotes and _KEPT_FOR_REMOTES.fullmatch(name))
+    }
+    return kept | {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+
+
+def not_started(folder: Path) -> KitError:
+    """Why git could not even be started in `folder`."""
+    if not folder.is_dir():
+        return UserError("no such folder", where=str(folder), fix="Check the path.")
+    return HostError("git is not installed", fix="Install it: https://git-scm.com/downloads.")
 
 
 def _subcommand(arguments: tuple[str, ...]) -> str:
     return next(word for before, word in zip(("", *arguments), arguments, strict=False) if "-c" not in {before, word})
 
 
-def _explain(folder: Path, subcommand: str, stderr: str) -> KitError:
+def explain(folder: Path, arguments: tuple[str, ...], stderr: str) -> KitError:
+    """The error that git's own words come down to."""
     said = stderr.lower()
     if "dubious ownership" in said:
         owned = re.search(r"repository at '(.+)'", stderr)
@@ -110,6 +149,7 @@ def _explain(folder: Path, subcommand: str, stderr: str) -> KitError:
                 return kind(what, where=str(folder), fix=fix)
     lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith(("hint:", "warning:"))]
     reason = re.sub(r"^(fatal|error): ", "", lines[-1]) if lines else "no reason given"
-    failed = GitFailed(f"git {subcommand} failed: {reason}", where=str(folder), fix="See what `git status` says there.")
+    what = f"git {_subcommand(arguments)} failed: {reason}"
+    failed = GitFailed(what, where=str(folder), fix="See what `git status` says there.")
     failed.stderr = stderr
     return failed
