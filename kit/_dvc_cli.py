@@ -62,7 +62,8 @@ def dvc(root: Path, *arguments: str, show: bool = False) -> Result:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        process_group=0,  # the terminal's Ctrl-C comes through us, once
+        # The terminal's Ctrl-C comes through us, once. In a run there is no terminal, and its group is ended as one.
+        process_group=None if "KIT_SUPERVISOR" in os.environ else 0,
     ) as process:
         try:
             output = _follow(process, show=show)

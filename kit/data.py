@@ -10,17 +10,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kit import _files
+from kit import _files, _git
 from kit._dvc_cli import Result, dvc
 from kit._dvc_files import Output, find_dvc_root, read_outputs
+from kit._dvc_record import read_commit, read_working_tree
 from kit._dvc_tree import Tree
+from kit._git_tree import resolve
 from kit._stat_cache import StatCache
 from kit.errors import ServiceError, from_os_error
 from kit.models import DataVersion
 from kit.paths import ProjectPaths
 from kit.redact import mask
 
-__all__ = ["ensure", "pull", "reproduce", "versions"]
+__all__ = ["ensure", "pull", "recorded", "refresh", "reproduce", "versions"]
 
 
 def versions(root: Path, *, cache: Path | None = None) -> tuple[DataVersion, ...]:
@@ -45,6 +47,29 @@ def versions(root: Path, *, cache: Path | None = None) -> tuple[DataVersion, ...
     found = tuple(_compare(output, tree) for output in read_outputs(root) if not tree.ignores(root / output.source))
     hashes.save()
     return found
+
+
+def recorded(root: Path, path: str, *, rev: str | None = None) -> str | None:
+    """The version of an output that DVC has on record, without a look at the data itself.
+
+    Args:
+        root: The project.
+        path: Relative to `root`. One inside of an output has the output's version, since DVC's files do not say more;
+            a folder with outputs in it has a hash of all of them, which changes with each.
+        rev: A git revision of this repository, whose files are read instead of the working tree's.
+
+    Returns:
+        None if there is no version yet.
+
+    Raises:
+        UserError: If DVC knows no such path, git no such revision, or a file of DVC's cannot be made sense of.
+        HostError: If git is not installed, or a file cannot be read.
+    """
+    root = root.resolve()
+    if rev is None:
+        return read_working_tree(root).version(path)
+    git = _git.offline(root)
+    return read_commit(root, resolve(git, rev), git).version(path)
 
 
 def ensure(root: Path, *, cache: Path | None, progress: bool) -> tuple[DataVersion, ...]:
@@ -80,6 +105,39 @@ def ensure(root: Path, *, cache: Path | None, progress: bool) -> tuple[DataVersi
     except OSError as error:
         raise from_os_error(error) from error
     return versions(root, cache=cache)
+
+
+def refresh(root: Path, stages: Sequence[str], *, progress: bool) -> None:
+    """Bring these stages up to date, and those they need, one process at a time.
+
+    Inside of a DVC stage, which this very repository is running, nothing is done: that is DVC's to order.
+
+    Args:
+        root: The project.
+        stages: Names, as `dvc repro` takes them.
+        progress: Whether the output of DVC and of the stages goes to stderr.
+
+    Raises:
+        UserError: If a file of DVC's is not YAML.
+        HostError: If git is not installed, or the disk refuses.
+        ServiceError: If a stage fails.
+    """
+    root = root.resolve()
+    if not stages or _inside_stage(root):
+        return
+    import filelock
+
+    paths = ProjectPaths(root)
+    try:
+        paths.create_state()
+        with filelock.FileLock(paths.data_lock):
+            torn = _read_unfinished(paths.unfinished_data)
+            made = _made_by(stages, read_outputs(root))
+            _write_unfinished(paths.unfinished_data, torn | made)
+            reproduce(root, stages, progress=progress)
+            _write_unfinished(paths.unfinished_data, torn - made)
+    except OSError as error:
+        raise from_os_error(error) from error
 
 
 def pull(root: Path, paths: Sequence[str], *, progress: bool) -> None:
@@ -227,6 +285,22 @@ def _makeable(outputs: dict[str, Output], paths: set[str]) -> set[str]:
 
 def _has_needs(output: Output, made: set[Path]) -> bool:
     return all(need.exists() or not made.isdisjoint((need, *need.parents)) for need in output.dependencies)
+
+
+def _made_by(stages: Sequence[str], outputs: Iterable[Output]) -> set[str]:
+    """The outputs that `dvc repro` of these stages may make anew: theirs, and those that they are made from."""
+    outputs = [output for output in outputs if output.stage is not None]
+    made = {output for output in outputs if output.stage in stages}
+    while True:
+        needs = {need for output in made for need in output.dependencies}
+        before = {output for output in outputs if any(_overlap(output.file, need) for need in needs)}
+        if before <= made:
+            return {output.path for output in made}
+        made |= before
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _read_unfinished(path: Path) -> set[str]:

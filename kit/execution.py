@@ -24,6 +24,7 @@ from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
 from kit.errors import ExitCode, KitError, RunError, ServiceError, UserError, from_os_error
+from kit.executors.base import ADOPT, FLUSH
 from kit.models import RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.paths import RunPaths
@@ -38,7 +39,7 @@ from kit.trackers.spool import Sender, Spool, deliver
 if TYPE_CHECKING:
     from kit.trackers.mlflow import MlflowTracker
 
-__all__ = ["execute", "settle", "settle_all"]
+__all__ = ["adopt_limits", "execute", "settle", "settle_all", "supervised"]
 
 _MASKED_AT_ONCE = 1 << 20
 # Where a traceback passes through on its way to the task: kit itself, and how Python imports.
@@ -47,14 +48,23 @@ _NOT_THE_TASKS = (str(Path(__file__).parent), importlib.__file__, "<frozen impor
 
 def execute(paths: RunPaths) -> int:
     """Run the task of the spec in this run's folder; leaves `result.json` and gives the exit code."""
+    return supervised(paths, lambda: _execute(paths))
+
+
+def _execute(paths: RunPaths) -> Result:
+    spec = _take_spec(paths)
+    tracked = _Execution(paths, spec, open_project(Path(spec.project_root))).run()
+    return Result(ExitCode.OK, tracked=tracked)
+
+
+def supervised(paths: RunPaths, work: Callable[[], Result]) -> int:
+    """Do a run's work in a process that its supervisor started and ends; what stops it is in `result.json` then."""
     die_with_parent()
     if os.environ.get("KIT_SUPERVISOR", str(os.getppid())) != str(os.getppid()):
         return ExitCode.CANCELLED  # it died before the kernel was told: nobody would see this run end
-    spec = _take_spec(paths)
     try:
         with _stoppable():
-            tracked = _Execution(paths, spec, open_project(Path(spec.project_root))).run()
-        result = Result(ExitCode.OK, tracked=tracked)
+            result = work()
     except _Stopped:
         result = Result(ExitCode.CANCELLED, "stopped")
     except _TaskFailed as failure:
@@ -147,6 +157,7 @@ class _Execution:
             seed=self._spec.snapshot.seed,
             spool=spool,
             params=self._project.store.get(self._spec.run_id).params,
+            scheduled_at=self._spec.origin.scheduled_at,
         )
         sender = None if tracker is None else Sender(self._paths, tracker)
         try:
@@ -178,8 +189,9 @@ class _Execution:
             argument = config.task_config(parameters, spec.config, where=self._origin)
         except UserError as error:
             # Told by the command that asked for the run.
+            rejected = spec.origin.kind != "schedule"  # there nobody waits to be told
             raise _TaskFailed(
-                Result(error.exit_code, mask(error.what), error.where, error.fix, rejected=True)
+                Result(error.exit_code, mask(error.what), error.where, error.fix, rejected=rejected)
             ) from error
         if not parameters.wants_run:
             return lambda _run: function(argument)
@@ -311,12 +323,22 @@ def _flush_console() -> None:
     """Have everything printed so far in the log before it is sent."""
     sys.stdout.flush()
     sys.stderr.flush()
+    _ask_supervisor(FLUSH)
+
+
+def adopt_limits() -> None:
+    """Have the supervisor keep the limits that `launch.json` holds by now."""
+    _ask_supervisor(ADOPT)
+
+
+def _ask_supervisor(what: bytes) -> None:
+    """Ask, and wait until it is done; a run without a supervisor, as in tests, does without."""
     descriptor = os.environ.get("KIT_CONTROL_FD")
     if descriptor is None:
         return
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as control:
         control.settimeout(10)
-        control.send(b"f")
+        control.send(what)
         control.recv(1)
 
 
@@ -346,6 +368,7 @@ def _stoppable() -> Iterator[None]:
         raise _Stopped
 
     before = signal.signal(signal.SIGTERM, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # who planned the run may have held it back
     # Workers that the task forks are ended by SIGTERM, as their pool expects, not by an exception in one of its locks.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     try:

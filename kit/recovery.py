@@ -12,20 +12,25 @@ from kit import _clock
 from kit._process import boot_id, identify, is_alive
 from kit.errors import ExitCode
 from kit.executors._telling import tell_tracker, tell_tracker_of_all
+from kit.executors._token import take, taken_by
+from kit.executors._unplanned import close_unplanned
 from kit.models import RunRecord, from_json
-from kit.outcomes import Outcome, Result, judge
+from kit.outcomes import NEVER_STARTED, Outcome, Result, judge
 from kit.project import Project
 from kit.states import TERMINAL, IllegalTransition, RunStatus
 from kit.stores.base import RunQuery
 from kit.trackers.spool import last_metrics, params_of
 
-__all__ = ["lose", "recover"]
+__all__ = ["end", "lose", "recover"]
 
-_ACTIVE = frozenset(status for status in RunStatus if not status.is_terminal)
+_BEGUN = frozenset({RunStatus.STARTING, RunStatus.RUNNING})
+"""A queued run is nobody's yet, and waits for its turn as long as it has to."""
 _LOOKED_AT = 100
 _REMINDED_EVERY = 60.0
 _PATIENCE = timedelta(seconds=60)
 """How long a supervisor that cannot be seen may be silent, at the beginning and later."""
+_BEGINNING = timedelta(seconds=10)
+"""How long a supervisor may take to say its first word, when the process that was to start it is gone."""
 
 
 def recover(project: Project) -> list[RunRecord]:
@@ -35,8 +40,8 @@ def recover(project: Project) -> list[RunRecord]:
     than anyone wants to wait for a list of runs.
     """
     settled = []
-    for record in project.store.runs(RunQuery(statuses=_ACTIVE)):
-        reason = _why_lost(record, _clock.now())
+    for record in project.store.runs(RunQuery(statuses=_BEGUN)):
+        reason = _why_lost(project, record, _clock.now())
         if reason is None:
             continue
         lost = lose(project, record, reason)
@@ -49,19 +54,26 @@ def recover(project: Project) -> list[RunRecord]:
 def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
     """Settle one run whose supervisor is gone: by its own last word, else as lost."""
     _end_rest(record)
-    run = project.paths.run(record.run_id)
     outcome = Outcome(RunStatus.LOST, ExitCode.RUN, reason)
     with contextlib.suppress(FileNotFoundError):
-        result = from_json(run.result.read_bytes(), Result)
+        result = from_json(project.paths.run(record.run_id).result.read_bytes(), Result)
         outcome = judge(result.exit_code, result, None)
+    return end(project, record, outcome)
+
+
+def end(project: Project, record: RunRecord, outcome: Outcome) -> RunRecord:
+    """Note the end of a run that no supervisor sees to, unless someone else was quicker, and knows better."""
+    run = project.paths.run(record.run_id)
     project.store.set_metrics(record.run_id, last_metrics(run.spool))
     project.store.set_params(record.run_id, params_of(run.spool))
-    with contextlib.suppress(IllegalTransition):  # someone else was quicker, and knows better
+    with contextlib.suppress(IllegalTransition):
         project.store.transition(
             record.run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason
         )
         if run.spec.exists():
             tell_tracker(run, project.root)
+        elif record.commit is None:
+            close_unplanned(project.paths, project.store, record)
     return project.store.get(record.run_id)
 
 
@@ -87,11 +99,29 @@ def _end_rest(record: RunRecord) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _why_lost(record: RunRecord, now: datetime) -> str | None:
-    if record.supervisor is None:
-        return "it never came to start" if now - record.created_at > _PATIENCE else None
-    if record.supervisor.boot == boot_id():
-        return None if is_alive(record.supervisor) else "its supervisor was killed"
+def _why_lost(project: Project, record: RunRecord, now: datetime) -> str | None:
+    supervisor = record.supervisor
+    if supervisor is None:
+        if not _is_overdue(record, now):
+            return None
+        run = project.paths.run(record.run_id)
+        if take(run):  # so that a supervisor that comes after all finds the run gone
+            return NEVER_STARTED
+        if (supervisor := taken_by(run)) is None:
+            return "its supervisor was killed" if _silence(record, now) > _PATIENCE else None
+    if supervisor.boot == boot_id():
+        return None if is_alive(supervisor) else "its supervisor was killed"
     # The machine was restarted, or it runs in another container: who lives there cannot be seen, but is heard.
-    heard = record.heartbeat_at or record.created_at
-    return "its supervisor is silent: the machine stopped" if now - heard > _PATIENCE else None
+    return "its supervisor is silent: the machine stopped" if _silence(record, now) > _PATIENCE else None
+
+
+def _is_overdue(record: RunRecord, now: datetime) -> bool:
+    """Whether a supervisor should have said a word by now."""
+    starter = record.starter
+    gone = starter is not None and starter.boot == boot_id() and not is_alive(starter)
+    # The clock may have been set back since.
+    return abs(_silence(record, now)) > (_BEGINNING if gone else _PATIENCE)
+
+
+def _silence(record: RunRecord, now: datetime) -> timedelta:
+    return now - (record.heartbeat_at or record.created_at)

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
@@ -39,16 +40,25 @@ class Run:
         id: The run's id; a unique beginning of it names the run in every `kit` command.
         name: What the user called it, or the experiment's name.
         seed: What Python, NumPy and PyTorch were seeded with.
+        scheduled_at: The instant at which the run's schedule was due, in UTC; None for a run that has no schedule.
         dir: The run's own folder. What a task writes there stays on this machine.
         metrics: The last value of each metric logged so far.
     """
 
     def __init__(
-        self, paths: RunPaths, *, name: str, seed: int, spool: Spool, params: Mapping[str, str] | None = None
+        self,
+        paths: RunPaths,
+        *,
+        name: str,
+        seed: int,
+        spool: Spool,
+        params: Mapping[str, str] | None = None,
+        scheduled_at: datetime | None = None,
     ) -> None:
         self.id = paths.root.name
         self.name = name
         self.seed = seed
+        self.scheduled_at = scheduled_at
         self.dir = paths.root
         self.metrics: dict[str, float] = {}
         self._paths = paths

@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
-from kit import _clock, config, recovery, snapshots, vcs
-from kit._files import write_atomic
+from kit import _clock, config, recovery, vcs
 from kit._near import did_you_mean, nearest
 from kit._process import is_alive, this_process
-from kit._seeding import hash_seed
-from kit.errors import KitError, UserError, from_os_error
+from kit.errors import KitError, UserError
+from kit.executors._token import take, taken_by
 from kit.executors.base import Handle
 from kit.executors.local import LocalExecutor
 from kit.models import Launch, Request, RunRecord, RunSpec, from_json, masked, to_json
-from kit.outcomes import Result
+from kit.outcomes import Result, Stop, judge
+from kit.planning import Draft, compose, draft, new_id, plan, write_plan, writing
 from kit.project import Project
 from kit.redact import mask
 from kit.states import RunStatus
@@ -35,99 +34,17 @@ __all__ = [
     "draft",
     "ended",
     "find",
+    "launch",
     "listing",
     "logs",
+    "new_id",
     "plan",
     "rejected",
     "short",
     "start",
 ]
 
-_ID_BYTES = 5
-_LARGEST_SEED = 2**63 - 1
-"""What a database's integer holds."""
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A run as far as its config goes: checked, and nothing done for it yet."""
-
-    run_id: str
-    request: Request
-    composed: config.Composed
-    seed: int
-    note: str | None
-    timeout: float | None
-
-
-def draft(project: Project, request: Request) -> Draft:
-    """Compose the config and check what is in it for kit.
-
-    Raises:
-        UserError: If the overrides or the config cannot be used.
-    """
-    run_id = secrets.token_hex(_ID_BYTES)
-    composed = compose(project, request, run_id=run_id)
-    return Draft(
-        run_id=run_id,
-        request=request,
-        composed=composed,
-        seed=_seed(project, composed.config),
-        note=_note(composed.config, request),
-        timeout=_timeout(composed.config, request),
-    )
-
-
-def plan(project: Project, wanted: Request | Draft, *, progress: bool = False) -> RunSpec:
-    """Turn a request into a run spec: compose the config, fetch the data, take the snapshot.
-
-    Raises:
-        UserError: If the overrides, the config or the repository cannot be used.
-        ServiceError: If data is missing and cannot be had.
-        HostError: If the project's folder cannot be written.
-    """
-    drafted = draft(project, wanted) if isinstance(wanted, Request) else wanted
-    request, composed = drafted.request, drafted.composed
-    with _writing():
-        _ = project.store  # one that cannot be used says so before anything is left behind
-    tracking_uri = project.tracking_uri
-    vcs.check(project.root)
-    versions = snapshots.prepare_data(project, progress=progress)
-    with _or_nothing(project, drafted.run_id):
-        return RunSpec(
-            run_id=drafted.run_id,
-            name=request.name or str(composed.config.get("name") or composed.experiment),
-            project=project.name,
-            experiment=composed.experiment,
-            task=composed.task,
-            overrides=composed.overrides,
-            config=composed.config,
-            project_root=str(project.root),
-            tracking_uri=tracking_uri,
-            limits=replace(request.limits, timeout=drafted.timeout),
-            origin=request.origin,
-            tags=_tags(composed.config, request.tags),
-            note=drafted.note,
-            secrets=tuple(sorted(composed.secrets)),
-            snapshot=snapshots.take(project, drafted.run_id, seed=drafted.seed, versions=versions),
-        )
-
-
-def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> config.Composed:
-    """The configuration that a run would have.
-
-    Raises:
-        UserError: If the overrides or the config cannot be used.
-    """
-    return config.compose(
-        project.root,
-        project.settings.config_dir,
-        project.settings.config_name,
-        request.overrides,
-        run_dir=project.paths.run(run_id).root,
-        job_num=request.job,
-    )
 
 
 def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Handle:
@@ -137,19 +54,36 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Hand
         HostError: If its folder cannot be written, or it cannot be started here; nothing is left behind.
     """
     with _or_nothing(project, spec.run_id):
+        with writing():
+            project.paths.run(spec.run_id).root.mkdir(mode=0o700)
+        planned = write_plan(project, spec)
         public = masked(spec)
-        run = project.paths.run(spec.run_id)
-        with _writing():
-            run.root.mkdir(mode=0o700)
-            run.artifacts.mkdir()
-            write_atomic(run.config, config.to_yaml(public.config))
-            write_atomic(run.spec, to_json(spec), mode=0o600)
-            launch = Launch(spec.run_id, str(project.root), spec.limits, hash_seed(spec.snapshot.seed))
-            run.launch.write_bytes(to_json(launch))
         record = RunRecord.queued(public, at=_clock.now(), params=config.flatten(public.config))
-        project.store.create(public, replace(record, starter=this_process()))
-        project.store.transition(spec.run_id, RunStatus.STARTING, at=_clock.now())
-        return LocalExecutor(project.paths, project.store).submit(launch, interactive=interactive)
+        project.store.create(public, replace(record, status=RunStatus.STARTING, starter=this_process()))
+        return LocalExecutor(project.paths, project.store).submit(planned, interactive=interactive)
+
+
+def launch(
+    project: Project, run_id: str, request: Request, *, attached: bool = False, interactive: bool = False
+) -> Handle:
+    """Start a run that was claimed: whose row is there, in status STARTING. It plans itself, in its own process.
+
+    Args:
+        request: What it is asked for with; its limits hold from now on.
+        attached: Whether it ends when this process dies.
+        interactive: Give the run this process's standard input.
+
+    Raises:
+        HostError: If its folder cannot be written, or it cannot be started here; its row stays as it is.
+    """
+    run = project.paths.run(run_id)
+    begun = Launch(run_id, str(project.root), request.limits)
+    with writing():  # nothing is synced: after a power cut there is nobody who would read it
+        run.root.mkdir(mode=0o700, exist_ok=True)
+        with open(run.request, "wb", opener=_private) as file:
+            file.write(to_json(request))
+        run.launch.write_bytes(to_json(begun))
+    return LocalExecutor(project.paths, project.store).submit(begun, interactive=interactive, attached=attached)
 
 
 def ended(project: Project, run_id: str) -> RunRecord:
@@ -237,51 +171,20 @@ def logs(project: Project, run_id: str, *, follow: bool = False) -> Iterator[byt
     return LocalExecutor(project.paths, project.store).logs(run_id, follow=follow)
 
 
-def cancel(project: Project, run_id: str) -> None:
-    """Ask a run to stop; its supervisor sees to the rest.
+def cancel(project: Project, run_id: str) -> RunRecord:
+    """Ask a run to stop; its supervisor sees to the rest. One that has none yet is cancelled when this returns.
 
     Raises:
         UserError: If it has ended already.
     """
-    record = project.store.get(run_id)
-    if record.status.is_terminal or record.supervisor is None or not is_alive(record.supervisor):
+    record, run = project.store.get(run_id), project.paths.run(run_id)
+    if not record.status.is_terminal and record.supervisor is None and take(run):
+        return recovery.end(project, record, judge(0, None, Stop.CANCELLED))
+    supervisor = record.supervisor or taken_by(run)
+    if record.status.is_terminal or supervisor is None or not is_alive(supervisor):
         raise UserError(f"run {run_id} is not running: {record.status}", fix=f"See it with `kit show {run_id}`.")
-    os.kill(record.supervisor.pid, signal.SIGTERM)
-
-
-def _seed(project: Project, values: Mapping[str, object]) -> int:
-    seed = values.get("seed", project.settings.seed)
-    if seed is None:
-        return secrets.randbelow(2**32)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
-        raise UserError(
-            f"seed: expected a whole number from 0 to {_LARGEST_SEED}, got {seed!r}", fix="Use `seed=7`, say."
-        )
-    return seed
-
-
-def _note(values: Mapping[str, object], request: Request) -> str | None:
-    note = values.get("note") if request.note is None else request.note
-    if note is not None and not isinstance(note, str):
-        raise UserError(f"note: expected a text, got {note!r}", fix='Quote it: `note="..."`.')
-    return note
-
-
-def _timeout(values: Mapping[str, object], request: Request) -> float | None:
-    timeout = values.get("timeout") if request.limits.timeout is None else request.limits.timeout
-    if timeout is None:
-        return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
-        raise UserError(
-            f"timeout: expected a positive number of seconds, got {timeout!r}", fix="Use `timeout=60`, say."
-        )
-    return float(timeout)
-
-
-def _tags(values: Mapping[str, object], asked: Mapping[str, str]) -> dict[str, str]:
-    configured = values.get("tags")
-    own = {str(key): str(value) for key, value in configured.items()} if isinstance(configured, Mapping) else {}
-    return {key: mask(value) for key, value in (own | dict(asked)).items()}
+    os.kill(supervisor.pid, signal.SIGTERM)
+    return record
 
 
 @contextlib.contextmanager
@@ -295,9 +198,5 @@ def _or_nothing(project: Project, run_id: str) -> Iterator[None]:
         raise
 
 
-@contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise from_os_error(error) from error
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -11,20 +11,28 @@ from kit.project import Project
 __all__ = ["prepare_data", "take"]
 
 
-def prepare_data(project: Project, *, progress: bool) -> tuple[DataVersion, ...]:
-    """Fetch what the workspace lacks, and say which data there is.
+def prepare_data(project: Project, *, repro: Sequence[str] = (), progress: bool) -> tuple[DataVersion, ...]:
+    """Bring these DVC stages up to date, fetch what the workspace lacks, and say which data there is.
 
     Raises:
-        ServiceError: If missing data can neither be pulled nor made.
+        ServiceError: If a stage fails, or missing data can neither be pulled nor made.
     """
+    data.refresh(project.root, repro, progress=progress)
     cache = project.paths.data_hashes
     if not project.settings.pull:
         return data.versions(project.root, cache=cache)
     return data.ensure(project.root, cache=cache, progress=progress)
 
 
-def take(project: Project, run_id: str, *, seed: int, versions: Sequence[DataVersion]) -> Snapshot:
-    """Record code, data, environment, host, seed and command.
+def take(
+    project: Project,
+    run_id: str,
+    *,
+    seed: int,
+    versions: Sequence[DataVersion],
+    command: tuple[str, ...] | None = None,
+) -> Snapshot:
+    """Record code, data, environment, host, seed and command; by default that of this process.
 
     Raises:
         UserError: If the project is in no git repository, or in one without commits.
@@ -37,6 +45,6 @@ def take(project: Project, run_id: str, *, seed: int, versions: Sequence[DataVer
         environment=packages,
         host=host,
         seed=seed,
-        command=environment.command(),
+        command=environment.command() if command is None else command,
         taken_at=_clock.now(),
     )

@@ -1,8 +1,9 @@
-"""For a project's own tests: its config as a run would get it, and a run that tracks nothing."""
+"""For a project's own tests: its config as a run would get it, its schedules, and a run that tracks nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,9 +11,11 @@ from kit import config
 from kit.paths import RunPaths
 from kit.project import open_project
 from kit.run import Run
+from kit.schedule import Schedule
+from kit.schedules import Schedules
 from kit.trackers.spool import Spool
 
-__all__ = ["compose_config", "fake_run", "typed_config"]
+__all__ = ["compose_config", "fake_run", "load_schedule", "typed_config"]
 
 T = TypeVar("T")
 
@@ -40,11 +43,27 @@ def typed_config(schema: type[T], overrides: Sequence[str] = (), *, root: Path |
     return config.typed(composed.config, schema, where=composed.origins.get)
 
 
-def fake_run(folder: Path, *, name: str = "test", seed: int = 0) -> Run:
-    """A run of which nothing leaves `folder`; what was logged is in its `metrics`, files are in `dir`."""
+def load_schedule(name: str, *, root: Path | None = None) -> Schedule:
+    """What `conf/schedule/<name>.yaml` means; `arguments` is what `kit run` would be given.
+
+    Args:
+        root: The project; by default the one that the current folder lies in.
+
+    Raises:
+        KitError: If there is none, or something is wrong with it.
+    """
+    return Schedules(open_project(root or Path.cwd())).find(name)
+
+
+def fake_run(folder: Path, *, name: str = "test", seed: int = 0, scheduled_at: datetime | None = None) -> Run:
+    """A run of which nothing leaves `folder`; what was logged is in its `metrics`, files are in `dir`.
+
+    Args:
+        scheduled_at: As if a schedule had been due then.
+    """
     paths = RunPaths(folder / "run")
     paths.root.mkdir(parents=True, exist_ok=True)
-    return Run(paths, name=name, seed=seed, spool=Spool(paths.spool))
+    return Run(paths, name=name, seed=seed, spool=Spool(paths.spool), scheduled_at=scheduled_at)
 
 
 def _composed(overrides: Sequence[str], root: Path | None) -> config.Composed:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from kit.models import CodeVersion, DataVersion, Environment, Host, RunRecord, RunSpec, Snapshot
+from kit.models import CodeVersion, DataVersion, Environment, Host, Origin, RunRecord, RunSpec, Snapshot
+from kit.states import RunStatus
 
 INSTANT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -45,3 +46,21 @@ def spec(run_id: str = "abc123", **changes: Any) -> RunSpec:
 def record(run_id: str = "abc123", *, at: datetime = INSTANT, params: dict[str, str] | None = None) -> RunRecord:
     """The queued record of `spec(run_id)`."""
     return RunRecord.queued(spec(run_id), at=at, params=params or {"model.rate": "0.2"})
+
+
+def claimed(run_id: str = "abc123", **changes: Any) -> RunRecord:
+    """The record of a schedule's run of which nothing is known yet."""
+    made = RunRecord(
+        run_id=run_id,
+        name="nightly",
+        project="tiny",
+        experiment="baseline",
+        task=None,
+        status=RunStatus.QUEUED,
+        created_at=INSTANT,
+        commit=None,
+        dirty=False,
+        seed=None,
+        origin=Origin("schedule", "nightly", 1, INSTANT),
+    )
+    return replace(made, **changes)

@@ -18,13 +18,19 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
+from sqlalchemy import insert
 
+from kit.models import RunRecord
+from kit.stores import MemoryStore, Store
+from kit.stores.schema import runs
+from kit.stores.sql import SqlStore, run_row
 from tests.conftest import TINY_PROJECT, git, write
 
 __all__ = [
     "KIT",
     "Done",
     "MlflowRun",
+    "claim",
     "closed_port",
     "commit_all",
     "environment",
@@ -198,6 +204,15 @@ def _reader(db: sqlite3.Connection) -> Callable[[str], MlflowRun]:
         )
 
     return read
+
+
+def claim(store: Store, record: RunRecord) -> None:
+    """Add a run that is not planned yet, as the claim of a fire does."""
+    if isinstance(store, SqlStore):
+        with store._engine.begin() as connection:
+            connection.execute(insert(runs).values(run_row(record)))
+    elif isinstance(store, MemoryStore):
+        store._records[record.run_id] = record
 
 
 def run_refs(root: Path) -> list[str]:

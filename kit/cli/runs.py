@@ -268,8 +268,9 @@ def cancel(name: _RunName) -> None:
     """Stop a run: politely, then after its grace by force."""
     project = open_project(Path.cwd())
     record = runs.find(project, name)
-    runs.cancel(project, record.run_id)
-    console().print(f"asked run {record.run_id} to stop; see `kit show {runs.short(project, record.run_id)}`")
+    asked = runs.cancel(project, record.run_id)
+    done = f"run {record.run_id} is cancelled" if asked.status.is_terminal else f"asked run {record.run_id} to stop"
+    console().print(f"{done}; see `kit show {runs.short(project, record.run_id)}`")
 
 
 def _comparison(text: str) -> Comparison:

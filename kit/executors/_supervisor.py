@@ -27,9 +27,11 @@ from kit.errors import HostError, KitError
 from kit.executors import base
 from kit.executors._console import ConsoleLog
 from kit.executors._telling import tell_tracker
+from kit.executors._token import take
 from kit.models import Launch, from_json
 from kit.outcomes import Outcome, Result, Stop, judge
 from kit.paths import ProjectPaths, RunPaths
+from kit.states import IllegalTransition
 from kit.stores.base import Store
 
 __all__ = ["main"]
@@ -56,6 +58,7 @@ class Supervisor:
         self._attached = client is not None
         self._interactive = interactive
         self._stop: Stop | None = None
+        self._deadline = float("inf")
         self._kill_at = float("inf")
         self._hurried = False
         self._pulse: Store | None = None
@@ -119,8 +122,7 @@ class Supervisor:
         return SqlStore(self._project.store, lock=self._project.locks / "store.lock", patience=patience)
 
     def _watch(self, process: subprocess.Popen[bytes], control: socket.socket, log: ConsoleLog) -> None:
-        timeout = self._limits.timeout
-        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        self._set_deadline()
         beat = time.monotonic() + _HEARTBEAT
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
         self._selector.register(control, selectors.EVENT_READ, lambda: self._on_control(control, log))
@@ -129,10 +131,10 @@ class Supervisor:
         if (client := self._client) is not None:
             self._selector.register(client, selectors.EVENT_READ, lambda: self._on_client(client))
         while process.poll() is None:
-            self._wait(min(deadline, beat, self._kill_at))
+            self._wait(min(self._deadline, beat, self._kill_at))
             now = time.monotonic()
-            if now >= deadline:
-                deadline = float("inf")
+            if now >= self._deadline:
+                self._deadline = float("inf")
                 self._ask_to_stop(Stop.TIMEOUT)
             if now >= self._kill_at:
                 self._kill_at = now + 1.0  # whoever is born while being killed is met again
@@ -141,6 +143,10 @@ class Supervisor:
                 beat = now + _HEARTBEAT
                 self._beat()
         self._copy(log)
+
+    def _set_deadline(self) -> None:
+        timeout = self._limits.timeout
+        self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
 
     def _beat(self) -> None:
         """Say that the run is watched. A store that is busy now is told the next time; a run is not worth less."""
@@ -177,11 +183,15 @@ class Supervisor:
                     self._ask_to_stop(Stop.ABANDONED)
 
     def _on_control(self, control: socket.socket, log: ConsoleLog) -> None:
-        """The run asks that all it printed so far be in the log, to send it as an artifact."""
+        """The run asks that all it printed so far be in the log, to send it as an artifact, or to keep other limits."""
         with contextlib.suppress(ConnectionError):
-            if control.recv(1):
-                self._copy(log)
-                control.send(b"f")
+            if asked := control.recv(1):
+                if asked == base.ADOPT:
+                    self._limits = from_json(self._run.launch.read_bytes(), Launch).limits
+                    self._set_deadline()
+                else:
+                    self._copy(log)
+                control.send(asked)
                 return
         self._selector.unregister(control)
 
@@ -238,6 +248,11 @@ class Supervisor:
             result = from_json(self._run.result.read_bytes(), Result)
         outcome = judge(returncode, result, self._stop, timeout=self._limits.timeout)
         self._persist(store, outcome)
+        if not self._run.spec.exists():
+            from kit.executors._unplanned import close_unplanned
+
+            close_unplanned(self._project, store, store.get(self._run_id))
+            return
         if result is not None and result.tracked and outcome.exit_code == result.exit_code:
             store.attach(self._run_id, tracked=True)
             return
@@ -260,6 +275,9 @@ class Supervisor:
                 store.transition(
                     run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason
                 )
+            except IllegalTransition as error:  # it was given up while this process could not be heard
+                self._complain(str(error))
+                return
             except HostError as error:
                 if pause is None:
                     raise
@@ -295,7 +313,9 @@ def main(arguments: list[str] | None = None) -> int:
     run = RunPaths(options.run)
     launch = from_json(run.launch.read_bytes(), Launch)
     client = None if options.client is None else socket.socket(fileno=options.client)
-    Supervisor(run, launch, client=client, interactive=options.interactive).supervise()
+    supervisor = Supervisor(run, launch, client=client, interactive=options.interactive)
+    if take(run, this_process()):  # after that it is heard, and takes signals
+        supervisor.supervise()
     return 0
 
 

@@ -12,6 +12,9 @@ from kit.paths import ProjectPaths, RunPaths
 
 __all__ = ["send_alerts", "tell_tracker", "tell_tracker_of_all"]
 
+_under_way: list[subprocess.Popen[bytes]] = []
+"""Held, since one that nobody waits for must not stay a zombie of a process that lives long."""
+
 
 def tell_tracker(run: RunPaths, root: Path) -> subprocess.Popen[bytes]:
     """Start to tell it of one run; goes on when this process ends."""
@@ -34,8 +37,9 @@ def send_alerts(project: ProjectPaths) -> subprocess.Popen[bytes] | None:
 
 
 def _start(arguments: list[str], root: Path, log: Path) -> subprocess.Popen[bytes]:
+    _under_way[:] = [process for process in _under_way if process.poll() is None]
     with log.open("ab") as out:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "kit._worker", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -43,3 +47,5 @@ def _start(arguments: list[str], root: Path, log: Path) -> subprocess.Popen[byte
             cwd=root,
             start_new_session=True,
         )
+    _under_way.append(process)
+    return process

@@ -7,10 +7,13 @@ from typing import Protocol
 
 from kit.models import Launch
 
-__all__ = ["CANCEL", "CANCEL_NOW", "DETACH", "Executor", "Handle"]
+__all__ = ["ADOPT", "CANCEL", "CANCEL_NOW", "DETACH", "FLUSH", "Executor", "Handle"]
 
 CANCEL, CANCEL_NOW, DETACH = b"c", b"k", b"d"
 """What a submitter says to a supervisor."""
+
+FLUSH, ADOPT = b"f", b"l"
+"""What a run asks of its supervisor: to have its output in the log, and to keep the limits that are known by now."""
 
 
 class Handle(Protocol):

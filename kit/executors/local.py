@@ -22,7 +22,7 @@ _POLL = 0.1
 
 
 class LocalHandle:
-    """The submitter's end of a run. Losing it stops the run, but for a `detach` before; `cancel` is heard in any case."""
+    """The submitter's end of a run. Losing it stops the run, but for a `detach` before; `cancel` is always heard."""
 
     def __init__(self, run_id: str, supervisor: subprocess.Popen[bytes], link: socket.socket) -> None:
         self.run_id = run_id

@@ -75,7 +75,7 @@ runs = Table(
     Column("supervisor", Text),
     Column("process", Text),
     Index("runs_by_creation", "created_at"),
-    Index("runs_by_status", "status"),
+    Index("runs_by_status", "status", "tracked"),
     Index("runs_by_parent", "parent"),
     # A schedule's fire has each of its attempts once; only its runs have an instant.
     Index("runs_by_fire", "parent", "scheduled_at", "trial", unique=True),

@@ -286,6 +286,12 @@ def _tags(spec: RunSpec) -> dict[str, Any]:
     }
     if spec.origin.parent is not None:
         tags["kit.parent"] = spec.origin.parent
+    if spec.origin.kind == "schedule":
+        tags |= {
+            "kit.schedule": spec.origin.parent or "",
+            "kit.scheduled_at": "" if spec.origin.scheduled_at is None else spec.origin.scheduled_at.isoformat(),
+            "kit.attempt": str(spec.origin.index),
+        }
     return {key: redact.mask(value)[:_TAG_CHARACTERS] for key, value in (tags | spec.tags).items() if value}
 
 

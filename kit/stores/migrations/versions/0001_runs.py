@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.Column("process", sa.Text),
     )
     op.create_index("runs_by_creation", "runs", ["created_at"])
-    op.create_index("runs_by_status", "runs", ["status"])
+    op.create_index("runs_by_status", "runs", ["status", "tracked"])
     op.create_index("runs_by_parent", "runs", ["parent"])
     op.create_index("runs_by_fire", "runs", ["parent", "scheduled_at", "trial"], unique=True)
     op.create_table("specs", _of_run(), sa.Column("spec", sa.Text, nullable=False))

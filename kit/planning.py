@@ -1,0 +1,225 @@
+"""From what a user asks for to all that a run needs: config, data and snapshot."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC
+
+from kit import config, snapshots, vcs
+from kit._files import write_atomic
+from kit._seeding import hash_seed
+from kit.errors import KitError, UserError, from_os_error
+from kit.models import Launch, Origin, Request, RunSpec, from_json, masked, to_json
+from kit.project import Project
+from kit.redact import mask
+
+__all__ = ["Draft", "compose", "draft", "new_id", "plan", "plan_claimed", "write_plan", "writing"]
+
+_ID_BYTES = 5
+_LARGEST_SEED = 2**63 - 1
+"""What a database's integer holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A run as far as its config goes: checked, and nothing done for it yet."""
+
+    run_id: str
+    request: Request
+    composed: config.Composed
+    seed: int
+    note: str | None
+    timeout: float | None
+
+
+def new_id() -> str:
+    """An id for a run, that none has."""
+    return secrets.token_hex(_ID_BYTES)
+
+
+def draft(project: Project, request: Request, *, run_id: str | None = None) -> Draft:
+    """Compose the config and check what is in it for kit.
+
+    Args:
+        run_id: That of a run that was claimed; None takes a new one.
+
+    Raises:
+        UserError: If the overrides or the config cannot be used.
+    """
+    run_id = run_id or new_id()
+    composed = compose(project, request, run_id=run_id)
+    return Draft(
+        run_id=run_id,
+        request=request,
+        composed=composed,
+        seed=_seed(project, composed.config),
+        note=_note(composed.config, request),
+        timeout=_timeout(composed.config, request),
+    )
+
+
+def plan(project: Project, wanted: Request | Draft, *, run_id: str | None = None, progress: bool = False) -> RunSpec:
+    """Turn a request into a run spec: compose the config, make or fetch the data, take the snapshot.
+
+    Args:
+        run_id: That of a run that was claimed; None takes a new one.
+        progress: Whether what DVC and its stages print goes to stderr.
+
+    Raises:
+        UserError: If the overrides, the config or the repository cannot be used.
+        ServiceError: If data is missing and cannot be had.
+        HostError: If the project's folder cannot be written.
+    """
+    drafted = draft(project, wanted, run_id=run_id) if isinstance(wanted, Request) else wanted
+    request, composed = drafted.request, drafted.composed
+    with writing():
+        _ = project.store  # one that cannot be used says so before anything is left behind
+    tracking_uri = project.tracking_uri
+    vcs.check(project.root)
+    versions = snapshots.prepare_data(project, repro=request.repro, progress=progress)
+    with _or_no_snapshot(project, drafted.run_id):
+        snapshot = snapshots.take(
+            project, drafted.run_id, seed=drafted.seed, versions=versions, command=_command(request.origin)
+        )
+        return RunSpec(
+            run_id=drafted.run_id,
+            name=request.name or str(composed.config.get("name") or composed.experiment),
+            project=project.name,
+            experiment=composed.experiment,
+            task=composed.task,
+            overrides=composed.overrides,
+            config=composed.config,
+            project_root=str(project.root),
+            tracking_uri=tracking_uri,
+            limits=replace(request.limits, timeout=drafted.timeout),
+            origin=request.origin,
+            tags=_tags(composed.config, request.tags),
+            note=drafted.note,
+            secrets=tuple(sorted(composed.secrets)),
+            snapshot=snapshot,
+        )
+
+
+def plan_claimed(project: Project, run_id: str) -> RunSpec:
+    """Plan a run that `launch` started, from inside of it, and note the plan in its folder and in the store.
+
+    Raises:
+        UserError: If the overrides, the config or the repository cannot be used.
+        ServiceError: If a stage fails, or data is missing and cannot be had.
+        HostError: If the project's folder cannot be written.
+        IllegalTransition: If the run was given up meanwhile.
+    """
+    run = project.paths.run(run_id)
+    request = from_json(run.request.read_bytes(), Request)
+    run.request.unlink()  # it may hold secrets; from here on only this process has them
+    os.environ.update(_schedule_environment(request.origin))
+    spec = plan(project, request, run_id=run_id, progress=True)
+    public = masked(spec)
+    with _or_no_snapshot(project, run_id):
+        write_plan(project, spec)
+        project.store.planned(public, config.flatten(public.config))
+    return spec
+
+
+def write_plan(project: Project, spec: RunSpec) -> Launch:
+    """Put the plan into the run's folder, the spec with its secrets: only the run's own process can mask them."""
+    run = project.paths.run(spec.run_id)
+    launch = Launch(spec.run_id, str(project.root), spec.limits, hash_seed(spec.snapshot.seed))
+    with writing():
+        run.artifacts.mkdir()
+        write_atomic(run.config, config.to_yaml(masked(spec).config))
+        run.launch.write_bytes(to_json(launch))
+        write_atomic(run.spec, to_json(spec), mode=0o600)
+    return launch
+
+
+def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> config.Composed:
+    """The configuration that a run would have.
+
+    Raises:
+        UserError: If the overrides or the config cannot be used.
+    """
+    return config.compose(
+        project.root,
+        project.settings.config_dir,
+        project.settings.config_name,
+        request.overrides,
+        run_dir=project.paths.run(run_id).root,
+        job_num=request.job,
+    )
+
+
+def _seed(project: Project, values: Mapping[str, object]) -> int:
+    seed = values.get("seed", project.settings.seed)
+    if seed is None:
+        return secrets.randbelow(2**32)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
+        raise UserError(
+            f"seed: expected a whole number from 0 to {_LARGEST_SEED}, got {seed!r}", fix="Use `seed=7`, say."
+        )
+    return seed
+
+
+def _note(values: Mapping[str, object], request: Request) -> str | None:
+    note = values.get("note") if request.note is None else request.note
+    if note is not None and not isinstance(note, str):
+        raise UserError(f"note: expected a text, got {note!r}", fix='Quote it: `note="..."`.')
+    return note
+
+
+def _timeout(values: Mapping[str, object], request: Request) -> float | None:
+    timeout = values.get("timeout") if request.limits.timeout is None else request.limits.timeout
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+        raise UserError(
+            f"timeout: expected a positive number of seconds, got {timeout!r}", fix="Use `timeout=60`, say."
+        )
+    return float(timeout)
+
+
+def _tags(values: Mapping[str, object], asked: Mapping[str, str]) -> dict[str, str]:
+    configured = values.get("tags")
+    own = {str(key): str(value) for key, value in configured.items()} if isinstance(configured, Mapping) else {}
+    return {key: mask(value) for key, value in (own | dict(asked)).items()}
+
+
+def _schedule_environment(origin: Origin) -> dict[str, str]:
+    """What stages, configs and the task find in their environment."""
+    if origin.kind != "schedule" or origin.parent is None or origin.scheduled_at is None:
+        return {}
+    return {
+        "KIT_SCHEDULE": origin.parent,
+        "KIT_SCHEDULED_AT": origin.scheduled_at.astimezone(UTC).isoformat(),
+        "KIT_ATTEMPT": str(origin.index),
+    }
+
+
+def _command(origin: Origin) -> tuple[str, ...] | None:
+    """What would be typed to have the run of a schedule; None for what was typed."""
+    told = _schedule_environment(origin)
+    return ("kit", "run", "--schedule", told["KIT_SCHEDULE"], "--at", told["KIT_SCHEDULED_AT"]) if told else None
+
+
+@contextlib.contextmanager
+def _or_no_snapshot(project: Project, run_id: str) -> Iterator[None]:
+    """Whatever stops what is done here, no snapshot is left that no run has."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(KitError, OSError):
+            project.paths.run(run_id).spec.unlink(missing_ok=True)
+            vcs.delete_snapshot(project.root, run_id)
+        raise
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error) from error
