@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from kit._process import ProcessId
 from kit.alerting import Alert, AlertState, Event, EventKind, OutboxEntry, alerts_for, is_late
@@ -175,7 +176,7 @@ def request(
         fire = Fire(schedule.name, key[1], FireStatus.PENDING, origin, now, now, requested=True)
         if old is not None:
             check_fire_transition(old.status, fire.status)
-            fire = replace(fire, cause=old.cause, created_at=old.created_at)
+            fire = replace(fire, cause=old.cause, created_at=old.created_at, attempt=old.attempt)
         claimed.append(turn.claim(fire))
     if schedule.name not in board.states and claimed:
         turn.moves.states[schedule.name] = ScheduleState(schedule.name, schedule.trigger, now, schedule.enabled)
@@ -206,13 +207,16 @@ class _Turn:
                 self._settle(item.fire, item.attempt)
             elif self._is_removed(item.fire.schedule) and item.fire.status is not FireStatus.RUNNING:
                 self._give_up(item.fire, FireStatus.CANCELLED, REMOVED)
+            elif item.fire.stopping is not None:  # whoever wrote that may have died before it was done
+                self.moves.stop[item.attempt.run_id] = item.fire.stopping
 
     def _settle(self, fire: Fire, attempt: Attempt) -> None:
+        never_started = attempt.status is RunStatus.LOST and attempt.reason == NEVER_STARTED
         if attempt.status is RunStatus.SUCCEEDED:
             self._end(fire, FireStatus.SUCCEEDED, None)
-        elif attempt.status is RunStatus.CANCELLED:
+        elif attempt.status is RunStatus.CANCELLED or (never_started and fire.stopping is not None):
             self._end(fire, FireStatus.CANCELLED, fire.stopping or attempt.reason)
-        elif attempt.status is RunStatus.LOST and attempt.reason == NEVER_STARTED:
+        elif never_started:
             self._try_again(fire, self._now)  # nothing was tried
         elif (schedule := self._rules.schedules.get(fire.schedule)) is None:
             self._end(fire, FireStatus.FAILED, f"{attempt.reason} ({_UNREADABLE})")
@@ -231,9 +235,9 @@ class _Turn:
             self._events[fire.schedule].append(Event(kinds[status], fire.scheduled_at, reason))
 
     def _try_again(self, fire: Fire, due_at: datetime) -> None:
-        again = replace(
-            fire, status=FireStatus.RETRYING, attempt=fire.attempt + 1, run_id=self._rules.new_id(), due_at=due_at
-        )
+        # One whose run was given up while it waited goes on waiting for its turn.
+        status = FireStatus.RETRYING if fire.status is FireStatus.RUNNING else fire.status
+        again = replace(fire, status=status, attempt=fire.attempt + 1, run_id=self._rules.new_id(), due_at=due_at)
         self._change(again)
         self._begin_attempt(again)
 
@@ -355,7 +359,7 @@ class _Turn:
             if schedule is None or not schedule.enabled or (state is not None and state.paused_at is not None):
                 continue
             causes = self._board.causes(name)
-            if version in causes:
+            if version in causes or self._known([(name, self._now)]):  # the clock stands still: there is a next turn
                 continue
             fire = Fire(name, self._now, FireStatus.PENDING, FireOrigin.DATA, self._now, self._now, cause=version)
             if causes:
@@ -364,8 +368,8 @@ class _Turn:
                 self._change(replace(fire, status=FireStatus.SKIPPED, reason=_FIRST_VERSION, ended_at=self._now))
 
     def claim(self, fire: Fire) -> Fire:
-        """Write a fire down together with its first run."""
-        claimed = replace(fire, attempt=1, run_id=self._rules.new_id())
+        """Write a fire down together with its first run, or its next."""
+        claimed = replace(fire, attempt=fire.attempt + 1, run_id=self._rules.new_id())
         self._change(claimed)
         self._begin_attempt(claimed)
         return claimed
@@ -374,36 +378,54 @@ class _Turn:
 
     def decide_overlaps(self) -> None:
         """What of each schedule may start, must wait, or is not run since the schedule is busy."""
-        pending: dict[str, list[Fire]] = defaultdict(list)
         running: dict[str, set[datetime]] = defaultdict(set)
+        waiting: dict[str, list[Fire]] = defaultdict(list)
         for item in self._active.values():
-            if item.fire.status is FireStatus.PENDING:
-                pending[item.fire.schedule].append(item.fire)
-            elif not item.fire.status.is_terminal:
+            if item.fire.status is FireStatus.RUNNING:
                 running[item.fire.schedule].add(item.fire.scheduled_at)
-            if item.fire.status is FireStatus.RETRYING and item.fire.due_at <= self._now:
-                self._ready.append(item.fire)
-        for name, fires in pending.items():
-            if (schedule := self._rules.schedules.get(name)) is not None:
-                self._decide_overlaps(schedule, sorted(fires, key=lambda fire: fire.scheduled_at), running[name])
+            elif self._may_start(item.fire):
+                waiting[item.fire.schedule].append(item.fire)
+        for name, fires in waiting.items():
+            in_order = sorted(fires, key=lambda fire: fire.scheduled_at)
+            self._decide_overlaps(self._rules.schedules[name], in_order, running[name])
+
+    def _may_start(self, fire: Fire) -> bool:
+        """A paused schedule starts what somebody asks for, and nothing else; what it keeps is in nobody's way."""
+        state = self._state(fire.schedule)
+        paused = state is not None and state.paused_at is not None
+        return (
+            self._rules.owns(fire.schedule)
+            and fire.schedule in self._rules.schedules
+            and (not paused or fire.origin in {FireOrigin.REQUEST, FireOrigin.BACKFILL})
+        )
 
     def _decide_overlaps(self, schedule: Schedule, fires: list[Fire], running: set[datetime]) -> None:
-        waiting = {fire.scheduled_at for fire in fires}
+        retrying = [fire for fire in fires if fire.status is FireStatus.RETRYING]
+        busy = running | {fire.scheduled_at for fire in retrying}
+        waiting = {fire.scheduled_at for fire in fires} - busy
         for fire in fires:
             at = fire.scheduled_at
             if at not in waiting:
-                continue  # replaced by a later one
+                continue
             decision = decide_overlap(
-                schedule.overlap, at, running=running, waiting=waiting - {at}, requested=fire.requested
+                schedule.overlap, at, running=busy, waiting=waiting - {at}, requested=fire.requested
             )
+            action = decision.action
             for other in decision.cancel:
-                waiting.discard(other)
-                self._replace(self._active[schedule.name, other].fire, by=at)
-            if decision.action is Action.SKIP:
+                rival = self._active[schedule.name, other].fire
+                if not rival.requested:  # the clock does not replace what somebody wants
+                    waiting.discard(other)
+                    self._replace(rival, by=at)
+                    busy -= {other} - running
+            if action is Action.SKIP:
                 waiting.discard(at)
                 self._give_up(fire, FireStatus.SKIPPED, decision.reason or "skipped")
-            elif decision.action is Action.START:
+            elif action is Action.START or (decision.cancel and not busy):
+                busy.add(at)
                 self._ready.append(fire)
+        if not running:
+            due = (fire for fire in retrying if fire.key in self._active and fire.due_at <= self._now)
+            self._ready.extend(islice(due, 1))
 
     def _replace(self, fire: Fire, *, by: datetime) -> None:
         reason = f"replaced by the fire of {by:%Y-%m-%d %H:%M:%S} UTC"
@@ -423,20 +445,13 @@ class _Turn:
         for fire in running:
             if (schedule := self._rules.schedules.get(fire.schedule)) is not None:
                 used.update(schedule.slots)
-        ready = {f"{fire.schedule} {fire.scheduled_at.isoformat()}": fire for fire in self._ready
-                 if self._may_start(fire)}  # fmt: skip
+        ready = {f"{fire.schedule} {fire.scheduled_at.isoformat()}": fire for fire in self._ready}
         queue = [self._waiting(key, fire) for key, fire in ready.items()]
         choice = choose(queue, self._rules.pools, used, limit=max(0, self._rules.max_runs - len(running)))
         for key, reason in choice.impossible.items():
             self._give_up(ready[key], FireStatus.FAILED, reason)
         for key in choice.start:
             self._start(ready[key])
-
-    def _may_start(self, fire: Fire) -> bool:
-        """A paused schedule starts what somebody asks for, and nothing else."""
-        state = self._state(fire.schedule)
-        paused = state is not None and state.paused_at is not None
-        return fire.schedule in self._rules.schedules and (fire.requested or not paused)
 
     def _waiting(self, key: str, fire: Fire) -> Waiting:
         schedule = self._rules.schedules[fire.schedule]
