@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,10 +17,14 @@ from typing import Any
 
 import pytest
 
+from kit import _clock
 from kit.alerting import OutboxEntry
 from kit.alerts import Delivered, deliver, send
 from kit.errors import ServiceError
+from kit.executors._telling import send_alerts
 from kit.project import Project, open_project
+from tests.conftest import write
+from tests.support import until
 
 NOW = datetime(2026, 3, 1, 2, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -189,3 +194,85 @@ def _start_writer(*arguments: object) -> subprocess.Popen[str]:
 def _ended(process: subprocess.Popen[str]) -> int:
     process.communicate(timeout=300)
     return process.returncode
+
+
+# A project's own
+
+
+def schedules(opened: Project, **alerts: str) -> None:
+    trigger = 'trigger: {cron: "0 2 * * *"}'
+    write(opened.root, {f"conf/schedule/{name}.yaml": f"{trigger}\nalert: {alert}\n" for name, alert in alerts.items()})
+
+
+def sent(opened: Project) -> None:
+    """Send what waits, in a process of its own."""
+    sender = send_alerts(opened.paths)
+    assert sender is not None
+    assert sender.wait(120) == 0, (opened.paths.state / "alerts.log").read_text()
+
+
+def now_due(made: OutboxEntry, **changes: Any) -> OutboxEntry:
+    now = _clock.now()
+    return replace(made, created_at=now, next_try_at=now, **changes)
+
+
+def test_a_projects_alerts_go_to_those_that_its_schedules_name(
+    opened: Project, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERT_URL", service.url("ok"))
+    schedules(opened, nightly=f"file://{tmp_path}/nightly.txt", weekly="${oc.env:ALERT_URL}", quiet="[]")
+    outbox = opened.store.fires
+    for made in (
+        now_due(entry("m1")),
+        now_due(entry("m2"), schedule="weekly"),
+        now_due(entry("m3"), schedule="quiet"),
+        now_due(entry("m4", kind="scheduler"), schedule=None),
+    ):
+        outbox.add_message(made)
+    sent(opened)
+    assert re.findall("title of (..)", (tmp_path / "nightly.txt").read_text()) == ["m1", "m4"]
+    assert [taken["title"] for taken in service.taken] == ["title of m2", "title of m4"]
+    assert all(message.sent_at is not None for message in outbox.messages())
+    assert (opened.paths.state / "alerts.log").read_text() == ""
+
+
+def test_an_alert_of_a_schedule_that_cannot_be_read_waits_for_it(opened: Project, tmp_path: Path) -> None:
+    schedules(opened, nightly=f"file://{tmp_path}/alerts.txt\nalrt: 1")
+    opened.store.fires.add_message(now_due(entry()))
+    sent(opened)
+    (message,) = opened.store.fires.messages()
+    assert message.error is not None
+    assert "alrt" in message.error
+    assert message.next_try_at is not None
+    schedules(opened, nightly=f"file://{tmp_path}/alerts.txt")
+    opened.store.fires.alert_failed("m1", NOW, "until now", _clock.now())
+    sent(opened)
+    assert (tmp_path / "alerts.txt").exists()
+
+
+def test_a_sender_that_is_killed_leaves_the_message_to_the_next(
+    opened: Project, service: Service, tmp_path: Path
+) -> None:
+    schedules(opened, nightly=json.dumps([f"file://{tmp_path}/alerts.txt", service.url("hang", rto=100)]))
+    opened.store.fires.add_message(now_due(entry()))
+    sender = send_alerts(opened.paths)
+    assert sender is not None
+    until(lambda: service.asked, "the sender asks the service")
+    assert send_alerts(opened.paths) is None
+    sender.kill()
+    sender.wait(60)
+    schedules(opened, nightly=f"file://{tmp_path}/alerts.txt")
+    sent(opened)
+    (message,) = opened.store.fires.messages()
+    assert message.sent_at is not None
+    assert (tmp_path / "alerts.txt").read_text().count("title of m1") == 2  # once by each
+
+
+def test_senders_that_are_started_at_once_send_each_message_once(opened: Project, tmp_path: Path) -> None:
+    schedules(opened, nightly=f"file://{tmp_path}/alerts.txt")
+    for number in range(20):
+        opened.store.fires.add_message(now_due(entry(f"m{number:02}")))
+    senders = [sender for _ in range(5) if (sender := send_alerts(opened.paths)) is not None]
+    assert [sender.wait(120) for sender in senders] == [0] * len(senders)
+    titles = re.findall("title of (m..)", (tmp_path / "alerts.txt").read_text())
+    assert sorted(titles) == [f"m{number:02}" for number in range(20)]
