@@ -129,7 +129,7 @@ def _set(project: Project, schedule: Schedule, now: datetime, change: Callable[[
 def history(project: Project, name: str | None, *, limit: int) -> list[Fire | Gap]:
     """What became of a schedule's instants, the latest first."""
     fires = project.store.fires
-    found = [*fires.fires(FireQuery(schedule=name, limit=limit)), *fires.gaps(name, limit=limit)]
+    found: list[Fire | Gap] = [*fires.fires(FireQuery(schedule=name, limit=limit)), *fires.gaps(name, limit=limit)]
     return sorted(found, key=_instant, reverse=True)[:limit]
 
 

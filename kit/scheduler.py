@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from kit import alerts, recovery, runs
+from kit import _clock, alerts, recovery, runs
 from kit._process import this_process
 from kit.alerting import OutboxEntry
 from kit.board import Board, Moves, Rules, advance
@@ -30,16 +31,29 @@ from kit.states import RunStatus
 from kit.triggers import After, next_after
 from kit.watch import DataWatch
 
-__all__ = ["ADHOC", "Scheduler", "Source", "Turn", "rules_of"]
+__all__ = ["ADHOC", "Fixed", "Scheduler", "Source", "Turn", "rules_of"]
 
 ADHOC = "cli:"
 """What the name of a schedule begins with that is in no file. A file cannot have such a name."""
+
+
+_RECOVER_EVERY = timedelta(seconds=2)
 
 
 class Source(Protocol):
     """Where schedules come from."""
 
     def load(self) -> Loaded: ...
+
+
+class Fixed:
+    """One schedule that lies in no file."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._loaded = Loaded({schedule.name: schedule}, {})
+
+    def load(self) -> Loaded:
+        return self._loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,7 @@ class Scheduler:
     ) -> None:
         self._project = project
         self._fires = project.store.fires
+        self._held = project.store.hold()
         self._source = source
         self._only = only
         self._attached = attached
@@ -88,6 +103,8 @@ class Scheduler:
         self._seen: dict[str, Schedule] = {}
         self._next: dict[str, datetime] = {}
         self._stopped: set[str] = set()
+        self._recovered_at: datetime | None = None
+        self._sending: subprocess.Popen[bytes] | None = None
         self.handles: dict[str, Handle] = {}
 
     def turn(self, now: datetime, *, wait: bool = False) -> Turn:
@@ -99,7 +116,8 @@ class Scheduler:
         Raises:
             HostError: If the store cannot be used; nothing is half done.
         """
-        recovery.recover(self._project)
+        if self._recovered_at is None:
+            self._recover(now)
         loaded = self._source.load()
         due = self._due(loaded.schedules, now) if self._looks_at_clock else []
         observed = self._watch.look(self._own(loaded.schedules), now, wait=wait) if self._looks_at_clock else {}
@@ -109,13 +127,35 @@ class Scheduler:
         failed = {fire.run_id or "": error for fire in moves.start if (error := self._start(fire, loaded, now))}
         self._stop(moves.stop)
         self._reap()
-        if self._fires.pending_alerts(now):
-            send_alerts(self._project.paths)
+        self._send_alerts(now)
+        if not _recently(self._recovered_at, now, _RECOVER_EVERY):  # last: what is due does not wait for it
+            self._recover(now)
         return Turn(now, moves, failed, min(self._next.values(), default=None))
+
+    def end_attached(self) -> Turn:
+        """Stop the runs that are this process's, politely, and give up what waits; gives the turn that settles them."""
+        for handle in self.handles.values():
+            handle.cancel()
+        for handle in self.handles.values():
+            handle.wait()
+        for item in self._fires.active():
+            if self._owns(item.fire.schedule) and item.attempt.status is RunStatus.QUEUED:
+                with contextlib.suppress(UserError):  # somebody started it just now
+                    runs.cancel(self._project, item.attempt.run_id)
+        return self.turn(_clock.now())
 
     def close(self) -> None:
         """Let go of what looks at data; runs go on."""
         self._watch.close()
+        self._held.close()
+
+    def _recover(self, now: datetime) -> None:
+        recovery.recover(self._project)
+        self._recovered_at = now
+
+    def _send_alerts(self, now: datetime) -> None:
+        if (self._sending is None or self._sending.poll() is not None) and self._fires.pending_alerts(now):
+            self._sending = send_alerts(self._project.paths)
 
     def _own(self, schedules: Mapping[str, Schedule]) -> dict[str, Schedule]:
         return {name: schedule for name, schedule in schedules.items() if self._owns(name)}
@@ -217,6 +257,11 @@ def rules_of(
         owns=owns,
         follows=follows,
     )
+
+
+def _recently(then: datetime | None, now: datetime, period: timedelta) -> bool:
+    """A clock that was set back makes nothing recent for hours."""
+    return then is not None and timedelta() <= now - then < period
 
 
 def _request(schedule: Schedule, fire: Fire) -> Request:

@@ -25,12 +25,14 @@ from kit.fires import SchedulerRecord
 from kit.project import Project
 from kit.scheduler import Scheduler, Turn
 
-__all__ = ["HEARTBEAT", "SILENT", "is_gone", "notice_stopped", "once", "serve"]
+__all__ = ["HEARTBEAT", "ONE_TURN", "SILENT", "is_gone", "notice_stopped", "once", "running", "serve"]
 
 HEARTBEAT = timedelta(seconds=10)
 """How often a scheduler says that it is alive."""
 SILENT = timedelta(seconds=60)
 """After how long without a word one that cannot be seen is taken for gone."""
+ONE_TURN = "its one turn was over"
+"""Why a scheduler is not there any more that somebody else's clock starts."""
 _LONGEST_WAIT = 1.0
 """Seconds. What others write into the store is seen after this long; the clock may have been set, too."""
 _LONGEST_PAUSE = 30.0
@@ -78,7 +80,6 @@ def serve(
             if not done():
                 bell.wait(_until(turn.next_at))
         systemd.notify("STOPPING=1")
-    scheduler.close()
 
 
 def once(project: Project, scheduler: Scheduler) -> Turn | None:
@@ -88,12 +89,10 @@ def once(project: Project, scheduler: Scheduler) -> Turn | None:
         HostError: If the store cannot be used.
     """
     try:
-        with _only_one(project, ""), _registered(project, ""):
+        with _only_one(project, ""), _registered(project, "", reason=ONE_TURN):
             return scheduler.turn(_clock.now(), wait=True)
     except _Taken:
         return None
-    finally:
-        scheduler.close()
 
 
 def is_gone(record: SchedulerRecord, now: datetime) -> bool:
@@ -125,6 +124,12 @@ def notice_stopped(project: Project, now: datetime) -> list[SchedulerRecord]:
     return gone
 
 
+def running(project: Project, now: datetime) -> list[SchedulerRecord]:
+    """The schedulers of the whole project that are there, the one heard of last first."""
+    notice_stopped(project, now)
+    return [record for record in project.store.fires.schedulers() if record.stopped_at is None and not record.scope]
+
+
 class _Taken(HostError):
     """There is a scheduler on this machine already."""
 
@@ -150,7 +155,7 @@ def _only_one(project: Project, scope: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _registered(project: Project, scope: str) -> Iterator[SchedulerRecord]:
+def _registered(project: Project, scope: str, *, reason: str | None = None) -> Iterator[SchedulerRecord]:
     """On record as long as it lives; one that was killed stays there, to be found."""
     fires = project.store.fires
     now = _clock.now()
@@ -161,7 +166,7 @@ def _registered(project: Project, scope: str) -> Iterator[SchedulerRecord]:
         yield record
     finally:
         now = _clock.now()
-        fires.beat(replace(record, heartbeat_at=now, stopped_at=now))
+        fires.beat(replace(record, heartbeat_at=now, stopped_at=now, reason=reason))
 
 
 class _Doorbell:

@@ -14,7 +14,6 @@ from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from kit.cli.render import console, duration, number
-from kit.models import RunSpec
 from kit.paths import RunPaths
 from kit.trackers.spool import SpoolTail
 
@@ -31,16 +30,16 @@ _PROMPT_AFTER = 0.3
 _SHOWN_METRICS = 6
 
 
-def watch(handle: Handle, spec: RunSpec, paths: RunPaths, *, output: IO[str]) -> None:
+def watch(handle: Handle, name: str, paths: RunPaths, *, output: IO[str]) -> None:
     """Show the run until nothing of it is left to do; signals go on to it.
 
     Args:
         handle: The run, held by this process.
-        spec: What it was started from.
+        name: What the run is called.
         paths: Its folder.
         output: Where what the task prints goes.
     """
-    screen: _Screen = _Panel(spec, paths) if output is sys.stdout and output.isatty() else _Plain(output)
+    screen: _Screen = _Panel(name, handle.run_id, paths) if output is sys.stdout and output.isatty() else _Plain(output)
     with contextlib.closing(_LogTail(paths.log)) as tail, _relayed(handle), screen:
         while not handle.wait(_POLL):
             screen.show(tail.read())
@@ -79,10 +78,10 @@ class _Plain:
 class _Panel:
     """What the task prints, and below it how the run stands."""
 
-    def __init__(self, spec: RunSpec, paths: RunPaths) -> None:
+    def __init__(self, name: str, run_id: str, paths: RunPaths) -> None:
         from rich.live import Live
 
-        self._spec = spec
+        self._name, self._run_id = name, run_id
         self._tail = SpoolTail(paths.spool)
         self._began = time.monotonic()
         self._partial = ""
@@ -137,7 +136,7 @@ class _Panel:
         from rich.text import Text
 
         elapsed = duration(time.monotonic() - self._began)
-        head = Text.assemble(("● ", "cyan"), (self._spec.name, "bold"), f"  {self._spec.run_id}  ", (elapsed, "dim"))
+        head = Text.assemble(("● ", "cyan"), (self._name, "bold"), f"  {self._run_id}  ", (elapsed, "dim"))
         parts: list[RenderableType] = [head]
         if (progress := self._tail.progress) is not None:
             line = Table.grid(padding=(0, 1))

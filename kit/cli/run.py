@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kit import _clock, config, runs, sweeps
+from kit.cli import scheduled
 from kit.cli._arguments import tags
 from kit.cli._watch import watch
 from kit.cli.render import (
@@ -52,10 +54,27 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     note: Annotated[str | None, typer.Option(help="A sentence for whoever reads it later.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Stop it after this many seconds.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Trials of a sweep at a time.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Run one fire of this schedule; an outside clock may do so.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANT", help="Which fire: an instant, or `due` for the last one due; once each."),
+    ] = None,
+    cron: Annotated[str | None, typer.Option(metavar="CRON", help="Run by this clock until stopped.")] = None,
+    tz: Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="The clock's zone. Default: UTC.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")] = False,
 ) -> int:
-    """Run an experiment: now, or with -m once for every combination of a sweep."""
+    """Run an experiment: now, with -m once for every combination of a sweep, or as a schedule says."""
     project = open_project(Path.cwd())
+    given = {"--schedule": schedule, "--cron": cron, "-m": multirun or None, "--dry-run": dry_run or None}
+    _refuse_together(given, {"--at": (at, "--schedule"), "--tz": (tz, "--cron")})
+    if schedule is not None:
+        _refuse_ignored("--schedule", overrides=overrides, name=name, tag=tag, note=note, timeout=timeout)
+        return scheduled.run_fire(project, schedule, at, as_json=as_json)
+    if cron is not None:
+        _refuse_ignored("--cron", name=name, tag=tag, note=note, timeout=timeout, json=as_json or None)
+        return scheduled.run_cron(project, overrides or (), cron, tz or "UTC")
     request = runs.Request(
         overrides=tuple(overrides or ()),
         name=name,
@@ -72,11 +91,30 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     return _run(project, request, as_json=as_json)
 
 
+def _refuse_together(given: Mapping[str, object], needs: Mapping[str, tuple[object, str]]) -> None:
+    """Options that exclude each other, and options that mean nothing without another."""
+    for option, (value, other) in needs.items():
+        if value is not None and given[other] is None:
+            raise UserError(f"{option} goes with {other}", where="command line", fix=f"Add `{other}`, or leave it out.")
+    chosen = [option for option in ("--schedule", "--cron") if given[option] is not None]
+    others = [option for option, value in given.items() if value is not None and option not in chosen[:1]]
+    if chosen and others:
+        raise UserError(f"{chosen[0]} and {others[0]} exclude each other", where="command line", fix="Use one of them.")
+
+
+def _refuse_ignored(option: str, **values: object) -> None:
+    for name, value in values.items():
+        if value:
+            what = "overrides" if name == "overrides" else f"--{name}"
+            fix = "Write it into the schedule's file, or leave it out."
+            raise UserError(f"{option} does not take {what}", where="command line", fix=fix)
+
+
 def _run(project: Project, request: runs.Request, *, as_json: bool) -> int:
     spec = runs.plan(project, request, progress=True)
     handle = runs.start(project, spec, interactive=True)
     _mention(spec.snapshot.code)
-    watch(handle, spec, project.paths.run(spec.run_id), output=sys.stderr if as_json else sys.stdout)
+    watch(handle, spec.name, project.paths.run(spec.run_id), output=sys.stderr if as_json else sys.stdout)
     if (result := runs.rejected(project, spec.run_id)) is not None:
         runs.discard(project, spec.run_id)
         raise UserError(result.reason or "the run was rejected", where=result.where, fix=result.fix)

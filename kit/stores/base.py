@@ -15,7 +15,7 @@ from kit.states import RunStatus
 if TYPE_CHECKING:
     from kit.stores.fires import FireStore
 
-__all__ = ["Comparison", "RunQuery", "Store", "no_such_run"]
+__all__ = ["Comparison", "Held", "RunQuery", "Store", "no_such_run"]
 
 Operator = Literal["<", "<=", "=", "!=", ">=", ">"]
 
@@ -56,6 +56,12 @@ class RunQuery:
     sort: str | None = None
     descending: bool = True
     limit: int | None = None
+
+
+class Held(Protocol):
+    """Something that is open until it is closed."""
+
+    def close(self) -> None: ...
 
 
 class Store(Protocol):
@@ -118,12 +124,18 @@ class Store(Protocol):
     def runs(self, query: RunQuery) -> list[RunRecord]:
         """The runs that fit, in order."""
 
+    def counts(self) -> dict[RunStatus, int]:
+        """How many runs there are of each status that there are any of."""
+
     def ids(self, prefix: str, *, limit: int) -> list[str]:
         """At most `limit` ids that begin with `prefix`, newest first."""
 
     @property
     def fires(self) -> FireStore:
         """What is kept of schedules, beside these runs."""
+
+    def hold(self) -> Held:
+        """Keep the store open until what is returned is closed: for who uses it many times a minute."""
 
     def close(self) -> None:
         """Let go of connections. The store is not used afterwards."""

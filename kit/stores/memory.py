@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec
 from kit.states import RunStatus, check_transition
-from kit.stores.base import Comparison, RunQuery, no_such_run
+from kit.stores.base import Comparison, Held, RunQuery, no_such_run
 
 if TYPE_CHECKING:
     from kit.stores.fires import FireStore
@@ -117,8 +119,14 @@ class MemoryStore:
             found.reverse()
         return found[: query.limit]
 
+    def counts(self) -> dict[RunStatus, int]:
+        return dict(Counter(record.status for record in self._records.values()))
+
     def ids(self, prefix: str, *, limit: int) -> list[str]:
         return [record.run_id for record in self._newest_first() if record.run_id.startswith(prefix)][:limit]
+
+    def hold(self) -> Held:
+        return ExitStack()
 
     @cached_property
     def fires(self) -> FireStore:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     exists,
     false,
+    func,
     insert,
     literal,
     or_,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec, from_json, to_json
 from kit.states import RunStatus, check_transition
-from kit.stores.base import Comparison, RunQuery, no_such_run
+from kit.stores.base import Comparison, Held, RunQuery, no_such_run
 from kit.stores.engine import create_sqlite_engine, upgrade
 from kit.stores.rows import process_text, run_record, run_row
 from kit.stores.schema import metrics, params, runs, specs, tags
@@ -140,6 +141,11 @@ class SqlStore:
         with self._reader.connect() as connection:
             return _records(connection, _statement(query))
 
+    def counts(self) -> dict[RunStatus, int]:
+        statement = select(runs.c.status, func.count()).group_by(runs.c.status)
+        with self._reader.connect() as connection:
+            return {RunStatus(status): number for status, number in connection.execute(statement)}
+
     def ids(self, prefix: str, *, limit: int) -> list[str]:
         # startswith(autoescape): a prefix with % or _ means itself.
         statement = (
@@ -150,6 +156,12 @@ class SqlStore:
         )
         with self._reader.connect() as connection:
             return list(connection.scalars(statement))
+
+    def hold(self) -> Held:
+        # The last connection to leave a write-ahead log brings the database file up to date, which takes milliseconds.
+        connection = self._reader.raw_connection()
+        connection.cursor().execute("SELECT 1 FROM alembic_version").fetchall()
+        return connection
 
     @cached_property
     def fires(self) -> FireStore:

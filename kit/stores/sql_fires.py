@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,9 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     insert,
+    literal,
     or_,
     select,
     tuple_,
@@ -30,14 +32,15 @@ from kit.models import from_json, to_json
 from kit.states import FIRE_TERMINAL, TERMINAL, FireStatus, RunStatus
 from kit.stores import fire_tables as tables
 from kit.stores.fires import Decide, check
-from kit.stores.schema import runs
-from kit.stores.sql import run_row
+from kit.stores.rows import run_row
+from kit.stores.schema import Instant, runs
 from kit.triggers import Trigger
 
 __all__ = ["SqlFires"]
 
 _AT_ONCE = 400
 """A statement has a limit to its variables."""
+_BEGINNING = literal(datetime.min.replace(tzinfo=UTC), Instant)
 _ACTIVE = [status.value for status in FireStatus if status not in FIRE_TERMINAL]
 
 
@@ -78,14 +81,46 @@ class SqlFires:
         with self._reader.connect() as connection:
             return next(iter(_fires(connection, [key])), None)
 
+    def latest(self, limit: int, statuses: Collection[FireStatus] = ()) -> dict[str, list[Fire]]:
+        fires, others, names = tables.fires, tables.fires.alias(), tables.schedules.c.schedule
+        wanted = [status.value for status in statuses or FireStatus]
+        edge = (
+            select(others.c.scheduled_at)
+            .where(others.c.schedule == names, others.c.status.in_(wanted))
+            .order_by(others.c.scheduled_at.desc())
+            .limit(1)
+            .offset(limit - 1)
+        )
+        since = func.coalesce(edge.scalar_subquery(), _BEGINNING)
+        of_schedule = and_(fires.c.schedule == names, fires.c.scheduled_at >= since, fires.c.status.in_(wanted))
+        # An outer join has SQLite go through the schedules and look up the fires of each, not through all fires.
+        statement = (
+            select(fires)
+            .select_from(tables.schedules)
+            .join(fires, of_schedule, isouter=True)
+            .order_by(names, fires.c.scheduled_at.desc())
+        )
+        found: dict[str, list[Fire]] = {}
+        with self._reader.connect() as connection:
+            for row in connection.execute(statement).mappings():
+                if row["schedule"] is not None:
+                    found.setdefault(row["schedule"], []).append(_fire(row))
+        return found
+
     def has_work(self, now: datetime) -> bool:
         fires = tables.fires
         over = and_(
             fires.c.status == FireStatus.RUNNING.value,
             or_(fires.c.stopping.is_not(None), runs.c.status.in_([status.value for status in TERMINAL])),
         )
-        waits = [FireStatus.PENDING.value, FireStatus.RETRYING.value]
-        ready = and_(fires.c.status.in_(waits), or_(fires.c.due_at <= now, runs.c.status != RunStatus.QUEUED.value))
+        # What waits for its turn may have it at any time, also if the clock was set back; a retry has its own time.
+        ready = or_(
+            fires.c.status == FireStatus.PENDING.value,
+            and_(
+                fires.c.status == FireStatus.RETRYING.value,
+                or_(fires.c.due_at <= now, runs.c.status != RunStatus.QUEUED.value),
+            ),
+        )
         joined = select(fires.c.run_id).join(runs, runs.c.run_id == fires.c.run_id)
         asked = (
             joined.where(over),
@@ -101,7 +136,8 @@ class SqlFires:
 
     def gaps(self, schedule: str | None = None, *, limit: int | None = None) -> list[Gap]:
         gaps = tables.gaps
-        statement = select(gaps).order_by(gaps.c.last.desc(), gaps.c.schedule.desc()).limit(limit)
+        order = (gaps.c.last.desc(), gaps.c.schedule.desc(), gaps.c.gap_id.desc())
+        statement = select(gaps).order_by(*order).limit(limit)
         if schedule is not None:
             statement = statement.where(gaps.c.schedule == schedule)
         with self._reader.connect() as connection:

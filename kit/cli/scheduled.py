@@ -1,0 +1,207 @@
+"""`kit scheduler`, `kit run --schedule` and `kit run --cron`: schedules that run."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kit import _clock, firing, foreground, runs, serving, systemd
+from kit.cli._instants import parse_instant, show_instant
+from kit.cli._watch import watch
+from kit.cli.render import console, next_steps, print_json
+from kit.errors import ExitCode, KitError
+from kit.executors.base import Handle
+from kit.fires import Fire, FireOrigin
+from kit.policies import CatchUp, CatchUpMode
+from kit.project import Project, open_project
+from kit.schedule import Schedule
+from kit.scheduler import ADHOC, Fixed, Scheduler, Turn
+from kit.schedules import Schedules
+from kit.states import FireStatus, RunStatus
+from kit.triggers import Cron, next_after
+
+__all__ = ["register", "run_cron", "run_fire"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("scheduler")(scheduler)
+
+
+def scheduler(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Do what is due now, and leave: for cron.")] = False,
+    install: Annotated[
+        Literal["systemd"] | None, typer.Option(help="Write a user unit that keeps the scheduler running.")
+    ] = None,
+) -> int:
+    """Run the project's schedules, until it is stopped; runs go on without it."""
+    project = open_project(Path.cwd())
+    if install is not None:
+        return _install(project)
+    taking_turns = Scheduler(project, Schedules(project))
+    if once:
+        turn = serving.once(project, taking_turns)
+        if turn is None:
+            console(stderr=True).print("note: a scheduler is running; it does what is due")
+        else:
+            _Diary().turn(turn)
+        taking_turns.close()
+        return ExitCode.OK
+    diary = _Diary()
+    diary.say(f"scheduler of {project.name} started; Ctrl-C stops it, and runs go on")
+    serving.serve(project, taking_turns, on_turn=diary.turn, on_error=diary.error)
+    taking_turns.close()
+    diary.say("scheduler stopped")
+    return ExitCode.OK
+
+
+def _install(project: Project) -> int:
+    installed = systemd.install(project)
+    out = console()
+    out.print(f"{'wrote' if installed.changed else 'as it was:'} {installed.path}", soft_wrap=True)
+    for command in installed.next_commands:
+        out.print(f"next: {command}", soft_wrap=True, style="bold")
+    return ExitCode.OK
+
+
+class _Diary:
+    """What the scheduler does, a line each, as it happens."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def say(self, text: str, style: str = "") -> None:
+        console().print(f"{_clock.now():%Y-%m-%d %H:%M:%S}Z  {text}", style=style, soft_wrap=True, highlight=False)
+        sys.stdout.flush()
+
+    def error(self, error: KitError) -> None:
+        """Once, however often it is tried again."""
+        if (text := str(error)) != self._said:
+            self._said = text
+            self.say(f"cannot go on, and tries again: {text}", "red")
+
+    def turn(self, turn: Turn) -> None:
+        self._said = None
+        moves = turn.moves
+        for gap in moves.gaps:
+            self.say(
+                f"{gap.schedule}  {gap.status}: {gap.count} from {show_instant(gap.first)}: {gap.reason}", "yellow"
+            )
+        for fire in moves.fires.values():
+            if fire.status.is_terminal and not (fire.status is FireStatus.SUCCEEDED and fire.ended_at != turn.at):
+                reason = f": {fire.reason}" if fire.reason else ""
+                self.say(f"{_name(fire)}  {fire.status}{reason}", _style(fire.status))
+            elif fire.status is FireStatus.RETRYING:
+                self.say(f"{_name(fire)}  failed; attempt {fire.attempt} at {show_instant(fire.due_at)}", "yellow")
+        for fire in moves.start:
+            if (error := turn.failed.get(fire.run_id or "")) is None:
+                self.say(f"{_name(fire)}  started: run {fire.run_id}")
+            else:
+                self.say(f"{_name(fire)}  could not be started: {error}", "red")
+
+
+def _name(fire: Fire) -> str:
+    return f"{fire.schedule}  {show_instant(fire.scheduled_at)}"
+
+
+def _style(status: FireStatus) -> str:
+    return {FireStatus.SUCCEEDED: "green", FireStatus.FAILED: "red"}.get(status, "yellow")
+
+
+def run_fire(project: Project, name: str, at: str | None, *, as_json: bool) -> int:
+    """Run one fire of a schedule in the foreground: `kit run --schedule NAME [--at INSTANT]`."""
+    schedules = Schedules(project)
+    schedule = schedules.find(name)
+    now = _clock.now()
+    instant = _instant(schedule, at, now)
+    serving.notice_stopped(project, now)
+    claimed = firing.claim(project, schedule, [instant], now, origin=FireOrigin.REQUEST)
+    if claimed.known and claimed.known[0].status.is_terminal:
+        console(stderr=True).print(f"note: the fire of {show_instant(instant)} is over already", soft_wrap=True)
+        return _report(project, claimed.known[0], as_json=as_json)
+    return _drive(project, schedules, (schedule.name, instant), as_json=as_json)
+
+
+def _instant(schedule: Schedule, at: str | None, now: datetime) -> datetime:
+    if at is None or at == "now":
+        return now
+    return firing.due_instant(schedule, now) if at == "due" else parse_instant(at, schedule)
+
+
+def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *, as_json: bool) -> int:
+    output = sys.stderr if as_json else sys.stdout
+    err = console(stderr=True)
+
+    def attempt(fire: Fire, handle: Handle) -> None:
+        watch(
+            handle,
+            f"{fire.schedule} {show_instant(fire.scheduled_at)}",
+            project.paths.run(handle.run_id),
+            output=output,
+        )
+
+    def other(fire: Fire) -> None:
+        err.print(f"note: run {fire.run_id} is under way already; following it", soft_wrap=True)
+        for piece in runs.logs(project, fire.run_id or "", follow=True):
+            output.write(piece.decode(errors="replace"))
+            output.flush()
+
+    def waits(fire: Fire) -> None:
+        what = (
+            "for its turn" if fire.status is FireStatus.PENDING else f"until {show_instant(fire.due_at)} to try again"
+        )
+        err.print(f"note: the fire of {show_instant(fire.scheduled_at)} waits {what}", soft_wrap=True)
+
+    fire = foreground.drive(project, schedules, key, foreground.Shown(attempt, other, waits))
+    return _report(project, fire, as_json=as_json)
+
+
+def _report(project: Project, fire: Fire, *, as_json: bool) -> int:
+    record = None if fire.run_id is None else project.store.get(fire.run_id)
+    code = ExitCode.OK if fire.status in {FireStatus.SUCCEEDED, FireStatus.SKIPPED} else ExitCode.RUN
+    if record is not None and record.status is not RunStatus.SUCCEEDED and code is not ExitCode.OK:
+        code = ExitCode.RUN if record.exit_code is None else ExitCode.RUN if record.exit_code == 0 else record.exit_code  # type: ignore[assignment]
+    if as_json:
+        print_json(
+            {
+                "schedule": fire.schedule,
+                "scheduled_at": fire.scheduled_at.isoformat(),
+                "status": fire.status.value,
+                "reason": fire.reason,
+                "attempt": fire.attempt,
+                "run_id": fire.run_id,
+                "exit_code": int(code),
+            }
+        )
+        return code
+    out = console()
+    tries = f", {fire.attempt} attempts" if fire.attempt > 1 else ""
+    out.print(f"\n{_name(fire)}  {fire.status}{tries}", style=_style(fire.status), soft_wrap=True, highlight=False)
+    if fire.reason:
+        out.print(f"  {fire.reason}", soft_wrap=True, highlight=False)
+    if record is not None:
+        next_steps(["kit", "show", record.run_id], ["kit", "schedule", "history", fire.schedule])
+    return code
+
+
+def run_cron(project: Project, overrides: Sequence[str], cron: str, tz: str) -> int:
+    """Run an experiment by the clock until it is stopped: `kit run --cron "0 2 * * *" --tz Europe/Berlin`."""
+    trigger = Cron(cron, tz)
+    runs.compose(project, runs.Request(overrides=tuple(overrides)))  # a mistake is known now, not at 02:00
+    mark = hashlib.sha256(repr((cron, tz, tuple(overrides))).encode()).hexdigest()[:8]
+    schedule = Schedule(ADHOC + mark, trigger, overrides=tuple(overrides), catch_up=CatchUp(CatchUpMode.NONE))
+    diary = _Diary()
+    first = next_after(trigger, _clock.now())
+    diary.say(f"runs at {cron} {tz}; next {show_instant(first)}; Ctrl-C stops it" if first else "never due")
+    taking_turns = Scheduler(project, Fixed(schedule), only=schedule.name, attached=True)
+    serving.serve(project, taking_turns, scope=schedule.name, on_turn=diary.turn, on_error=diary.error)
+    diary.turn(taking_turns.end_attached())
+    taking_turns.close()
+    return ExitCode.OK
