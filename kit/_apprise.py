@@ -56,9 +56,10 @@ class FileTarget(NotifyBase):  # type: ignore[misc]  # apprise declares no types
         notify_type: NotifyType = NotifyType.INFO,  # noqa: ARG002
         **_: object,
     ) -> bool:
-        lines = [f"{_clock.now().isoformat(timespec='seconds')} {' '.join(title.split())}", *body.splitlines()]
+        head = f"{_clock.now().isoformat(timespec='seconds')} {' '.join(title.split())}"
+        lines = [head, *(f"  {line}".rstrip() for line in body.splitlines())]
         try:
-            self._append("\n  ".join(lines).encode() + b"\n")
+            self._append("\n".join(lines).encode() + b"\n")
         except OSError as error:
             self.logger.warning("%s: %s", self._path, error.strerror or error)
             return False
