@@ -55,17 +55,18 @@ class Reader:
 
     def get(self, key: str, convert: Callable[[object], T], default: T) -> T:
         """The value of a key, converted; the default if it is absent or null."""
-        if key not in self._values:
-            return default
-        with self.located(key):
-            return convert(self._values[key])
+        return self.need(key, convert) if key in self._values else default
 
     def need(self, key: str, convert: Callable[[object], T]) -> T:
         """The value of a key that must be there, converted."""
         if key not in self._values:
             raise self.error("no value", f"Add `{key}: ...`.", key)
-        with self.located(key):
+        try:  # not `located`: there may be ten thousand schedules
             return convert(self._values[key])
+        except (UserError, ValueError) as error:
+            if _is_located(error):
+                raise
+            raise self._locate(error, key) from error
 
     def inner(self, key: str, known: Sequence[str]) -> Reader:
         """The mapping under a key."""
@@ -77,12 +78,19 @@ class Reader:
         """Name the key and the file in what is raised inside."""
         try:
             yield
-        except UserError as error:
-            if error.where is not None:
+        except (UserError, ValueError) as error:
+            if _is_located(error):
                 raise
-            raise self.error(error.what, error.fix or "Change the value.", key) from error
-        except ValueError as error:
-            raise self.error(str(error), "Change the value.", key) from error
+            raise self._locate(error, key) from error
+
+    def _locate(self, error: UserError | ValueError, key: str) -> UserError:
+        if isinstance(error, UserError):
+            return self.error(error.what, error.fix or "Change the value.", key)
+        return self.error(str(error), "Change the value.", key)
+
+
+def _is_located(error: UserError | ValueError) -> bool:
+    return isinstance(error, UserError) and error.where is not None
 
 
 def _hint(key: object, known: Sequence[str]) -> str:
@@ -152,9 +160,9 @@ def texts(value: object) -> tuple[str, ...]:
 
 def choice(kind: type[E], *, among: Sequence[E] | None = None) -> Callable[[object], E]:
     """One of an enum's values, or of some of them."""
+    names = [member.value for member in among or kind]
 
     def convert(value: object) -> E:
-        names = [member.value for member in among or kind]
         if isinstance(value, str) and value in names:
             return kind(value)
         hint = nearest(value, names) if isinstance(value, str) else None

@@ -31,6 +31,11 @@ _RETRY_KEYS = ("attempts", "delay", "factor", "max_delay", "jitter", "when")
 _CATCH_UP_KEYS = ("mode", "window", "count", "tolerance")
 _ALERT_KEYS = ("to", "when", "late", "every")
 
+# Made once: there may be ten thousand schedules.
+_RETRY, _CATCH_UP, _ALERT = Retry(), CatchUp(), AlertPolicy()
+_an_overlap, _a_mode, _an_alert = choice(Overlap), choice(CatchUpMode), choice(AlertKind)
+_a_retried_status = choice(RunStatus, among=RETRIED)
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -98,7 +103,7 @@ def parse_schedule(name: str, mapping: object, *, where: str) -> Schedule:
         retry=_retry(reader),
         timeout=reader.get("timeout", _positive, None),
         grace=reader.get("grace", seconds, 10.0),
-        overlap=reader.get("overlap", choice(Overlap), Overlap.SKIP),
+        overlap=reader.get("overlap", _an_overlap, Overlap.SKIP),
         catch_up=_catch_up(reader),
         slots=reader.get("slots", _slots, {}),
         priority=reader.get("priority", _priority, 0),
@@ -108,10 +113,9 @@ def parse_schedule(name: str, mapping: object, *, where: str) -> Schedule:
 
 
 def _trigger(reader: Reader) -> Trigger:
-    keys = {key for _, keys in _TRIGGERS.values() for key in keys}
     if "trigger" not in reader:
         raise reader.error("no value", 'Add one, as `trigger: {cron: "0 2 * * *"}`.', "trigger")
-    kinds = [key for key in reader.inner("trigger", [*_TRIGGERS, *sorted(keys)]) if key in _TRIGGERS]
+    kinds = [key for key in reader.inner("trigger", _TRIGGER_KEYS) if key in _TRIGGERS]
     if len(kinds) != 1:
         found = " and ".join(kinds) or "none"
         raise reader.error(f"needs one of {', '.join(_TRIGGERS)}, has {found}", "Keep one of them.", "trigger")
@@ -155,6 +159,7 @@ _TRIGGERS: dict[str, tuple[Callable[[Reader], Trigger], tuple[str, ...]]] = {
     "data": (_data, ("rev", "remote", "every")),
     "after": (_after, ()),
 }
+_TRIGGER_KEYS = (*_TRIGGERS, *sorted({key for _, keys in _TRIGGERS.values() for key in keys}))
 
 
 def _zone(value: object) -> str:
@@ -200,10 +205,12 @@ def _slots(value: object) -> dict[str, int]:
 
 def _retry(reader: Reader) -> Retry:
     """A number of attempts, or a mapping, which means three if it does not say."""
-    default = Retry()
+    default = _RETRY
+    if "retry" not in reader:
+        return default
     if not reader.is_mapping("retry"):
         with reader.located("retry"):
-            return replace(default, attempts=reader.get("retry", integer, default.attempts))
+            return replace(default, attempts=reader.need("retry", integer))
     inner = reader.inner("retry", _RETRY_KEYS)
     delay = inner.get("delay", seconds, default.delay)
     with inner.located():
@@ -220,20 +227,23 @@ def _retry(reader: Reader) -> Retry:
 def _exits(value: object) -> tuple[int | RunStatus, ...]:
     """Exit codes and statuses; a single one may stand for the list."""
     items = value if isinstance(value, list | tuple) else [value]
-    status = choice(RunStatus, among=RETRIED)
-    return tuple(item if isinstance(item, int) and not isinstance(item, bool) else status(item) for item in items)
+    return tuple(
+        item if isinstance(item, int) and not isinstance(item, bool) else _a_retried_status(item) for item in items
+    )
 
 
 def _catch_up(reader: Reader) -> CatchUp:
     """A mode, or a mapping."""
-    default = CatchUp()
+    default = _CATCH_UP
+    if "catch_up" not in reader:
+        return default
     if not reader.is_mapping("catch_up"):
-        return replace(default, mode=reader.get("catch_up", choice(CatchUpMode), default.mode))
+        return replace(default, mode=reader.need("catch_up", _a_mode))
     inner = reader.inner("catch_up", _CATCH_UP_KEYS)
     window = inner.get("window", seconds, default.window)
     with inner.located():
         return CatchUp(
-            mode=inner.get("mode", choice(CatchUpMode), default.mode),
+            mode=inner.get("mode", _a_mode, default.mode),
             window=window,
             count=inner.get("count", integer, default.count),
             tolerance=inner.get("tolerance", seconds, min(default.tolerance, window)),
@@ -242,9 +252,11 @@ def _catch_up(reader: Reader) -> CatchUp:
 
 def _alert(reader: Reader) -> AlertPolicy:
     """Apprise URLs, or a mapping."""
-    default = AlertPolicy()
+    default = _ALERT
+    if "alert" not in reader:
+        return default
     if not reader.is_mapping("alert"):
-        return replace(default, to=reader.get("alert", texts, ()))
+        return replace(default, to=reader.need("alert", texts))
     inner = reader.inner("alert", _ALERT_KEYS)
     with inner.located():
         return AlertPolicy(
@@ -256,7 +268,7 @@ def _alert(reader: Reader) -> AlertPolicy:
 
 
 def _alert_kinds(value: object) -> tuple[AlertKind, ...]:
-    return tuple(map(choice(AlertKind), value if isinstance(value, list | tuple) else [value]))
+    return tuple(map(_an_alert, value if isinstance(value, list | tuple) else [value]))
 
 
 def reference_errors(
