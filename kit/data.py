@@ -140,20 +140,22 @@ def refresh(root: Path, stages: Sequence[str], *, progress: bool) -> None:
         raise from_os_error(error) from error
 
 
-def pull(root: Path, paths: Sequence[str], *, progress: bool) -> None:
+def pull(root: Path, paths: Sequence[str], *, progress: bool, force: bool = False) -> None:
     """Bring these outputs into the workspace, from the local cache or else from the remote.
 
     Args:
         root: The project.
         paths: Outputs, relative to `root`.
         progress: Whether DVC's progress goes to stderr.
+        force: Also over what lies there and DVC has no copy of.
 
     Raises:
         ServiceError: If one of them cannot be had.
     """
-    if not paths or dvc(root, "checkout", "--quiet", "--", *paths).ok:
+    over = ["--force"] if force else []
+    if not paths or dvc(root, "checkout", "--quiet", *over, "--", *paths).ok:
         return
-    pulled = dvc(root, "pull", "--", *paths, show=progress)
+    pulled = dvc(root, "pull", *over, "--", *paths, show=progress)
     if not pulled.ok:
         raise _pull_failed(root, paths, pulled)
 
@@ -253,11 +255,13 @@ def _provide(root: Path, found: Iterable[DataVersion], unfinished: Path, *, prog
         and (version.path in torn or not outputs[version.path].file.exists())
     }
     _write_unfinished(unfinished, {*to_pull, *to_make & torn})
+    half = {version.path for version in found if version.state == "modified"} & set(to_pull)
     try:
-        pull(root, to_pull, progress=progress)
+        pull(root, [path for path in to_pull if path not in half], progress=progress)
+        pull(root, sorted(half), progress=progress, force=True)
     except ServiceError:
-        _write_unfinished(unfinished, to_make & torn)
-        lost = {path for path in to_pull if not outputs[path].file.exists()}
+        _write_unfinished(unfinished, half | (to_make & torn))
+        lost = {path for path in to_pull if path in half or not outputs[path].file.exists()}
         if not lost or lost - _makeable(outputs, lost | to_make):
             raise
         to_make |= lost

@@ -6,16 +6,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from kit import runs
+from kit import _clock, runs
 from kit._process import is_alive
 from kit.executors.base import Executor, Handle
 from kit.executors.local import LocalExecutor
-from kit.models import Limits, RunRecord
+from kit.models import Limits, RunRecord, masked
+from kit.planning import write_plan
 from kit.project import Project, open_project
 from kit.states import RunStatus
 from tests.support import environment, new_project, processes_of, until
@@ -72,11 +73,16 @@ class Place:
     project: Project
     executor: Executor
 
-    def submit(self, name: str, limits: Limits | None = None) -> Handle:
+    def submit(self, name: str, limits: Limits | None = None, *, attached: bool = True) -> Handle:
         """What `runs.start` does, on this executor."""
         request = runs.Request(overrides=(f"experiment={name}",), limits=limits or Limits(timeout=200, grace=20))
         spec = runs.plan(self.project, request)
-        return runs.start(self.project, spec)
+        self.project.paths.run(spec.run_id).root.mkdir()
+        launch = write_plan(self.project, spec)
+        public = masked(spec)
+        record = replace(RunRecord.queued(public, at=_clock.now(), params={}), status=RunStatus.STARTING)
+        self.project.store.create(public, record)
+        return self.executor.submit(launch, attached=attached)
 
     def record(self, handle: Handle) -> RunRecord:
         return self.project.store.get(handle.run_id)
@@ -146,6 +152,17 @@ def test_a_run_can_be_asked_to_stop(place: Place) -> None:
 
 def test_a_run_can_be_made_to_stop(place: Place) -> None:
     handle = place.submit("waits")
+    place.started(handle)
+    handle.cancel(at_once=True)
+    assert handle.wait(200)
+    assert place.record(handle).status is RunStatus.CANCELLED
+
+
+@pytest.mark.parametrize("how", ["detached", "never attached"])
+def test_a_run_that_was_let_go_still_hears_its_submitter(place: Place, how: str) -> None:
+    handle = place.submit("waits", attached=how == "detached")
+    if how == "detached":
+        handle.detach()
     place.started(handle)
     handle.cancel(at_once=True)
     assert handle.wait(200)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from kit.models import Origin, RunRecord
 from kit.states import IllegalTransition, RunStatus
 from kit.stores import Comparison, MemoryStore, RunQuery, Store
 from kit.stores.sql import SqlStore
-from tests.factories import INSTANT, record, spec
+from tests.factories import INSTANT, claimed, record, spec
+from tests.support import claim
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -76,6 +77,69 @@ def test_a_run_moves_through_its_life(store: Store) -> None:
     assert (ended.status, ended.exit_code, ended.reason) == (RunStatus.FAILED, 1, "killed by SIGKILL")
     assert ended.duration(INSTANT) == 2.0
     assert store.get("a1") == ended
+
+
+def test_a_run_that_starts_gives_a_sign_of_life(store: Store) -> None:
+    claim(store, claimed("a1", starter=ProcessId(12, 3456, "boot")))
+    started = store.transition("a1", RunStatus.STARTING, at=INSTANT + timedelta(hours=5))
+    assert started.heartbeat_at == INSTANT + timedelta(hours=5)
+    assert store.get("a1") == started
+    assert started.starter == ProcessId(12, 3456, "boot")
+
+
+def test_a_claimed_run_has_no_plan(store: Store) -> None:
+    made = claimed("a1")
+    claim(store, made)
+    assert store.get("a1") == made
+    assert store.spec("a1") is None
+    assert ids(store, parent="nightly") == ["a1"]
+    assert ids(store, statuses=frozenset({RunStatus.QUEUED})) == ["a1"]
+
+
+def test_a_claimed_run_gets_its_plan(store: Store) -> None:
+    origin = claimed().origin
+    claim(store, claimed("a1"))
+    before = store.transition("a1", RunStatus.STARTING, at=INSTANT)
+    made = spec("a1", origin=origin, tags={"team": "x"}, note="why", name="mine", experiment="deep")
+    store.planned(made, {"model.rate": "0.2"})
+    found = store.get("a1")
+    assert store.spec("a1") == made
+    assert (found.name, found.experiment, found.task) == ("mine", "deep", "tiny.train.train")
+    assert (found.commit, found.dirty, found.seed) == ("c" * 40, False, 7)
+    assert (found.overrides, found.tags, found.note) == (("model.rate=0.2",), {"team": "x"}, "why")
+    assert found.params == {"model.rate": "0.2"}
+    kept = ("run_id", "status", "created_at", "origin", "heartbeat_at", "supervisor", "tracked", "started_at")
+    assert [getattr(found, name) for name in kept] == [getattr(before, name) for name in kept]
+
+
+@pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.LOST])
+def test_a_run_that_does_not_start_gets_no_plan(store: Store, status: RunStatus) -> None:
+    claim(store, claimed("a1", status=status))
+    with pytest.raises(IllegalTransition):
+        store.planned(spec("a1"), {})
+    assert store.spec("a1") is None
+    assert store.get("a1").commit is None
+
+
+def test_a_plan_for_nothing_is_refused(store: Store) -> None:
+    with pytest.raises(UserError):
+        store.planned(spec("nope"), {})
+
+
+def test_an_attempt_at_a_fire_is_made_once(store: Store) -> None:
+    def attempt(run_id: str, number: int, at: datetime = INSTANT, schedule: str = "nightly") -> None:
+        add(store, run_id, origin=Origin("schedule", schedule, number, at))
+
+    attempt("a1", 1)
+    attempt("a2", 2)
+    attempt("a3", 1, INSTANT + timedelta(microseconds=1))
+    attempt("a4", 1, schedule="weekly")
+    with pytest.raises(Exception, match=r"(?i)exists|unique"):
+        attempt("a5", 1)
+    assert ids(store, descending=False) == ["a1", "a2", "a3", "a4"]
+    for run_id in ("b1", "b2"):  # trials have no instant, and manual runs have nothing
+        add(store, run_id, origin=Origin("sweep", "s1", 0))
+        add(store, f"{run_id}x")
 
 
 def test_an_illegal_transition_changes_nothing(store: Store) -> None:

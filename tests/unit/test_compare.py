@@ -9,10 +9,13 @@ import pytest
 
 from kit import _clock
 from kit.compare import Change, Difference, MetricChange, compare
+from kit.errors import UserError
 from kit.models import CodeVersion, DataVersion, OmittedFile, RunRecord
 from kit.project import Project, open_project
+from kit.states import RunStatus
 from tests.conftest import git, write
-from tests.factories import record, snapshot, spec
+from tests.factories import claimed, record, snapshot, spec
+from tests.support import claim
 
 
 @pytest.fixture
@@ -34,6 +37,16 @@ def add(project: Project, run_id: str, metrics: dict[str, float] | None = None, 
 def test_two_equal_runs_differ_in_nothing(opened: Project) -> None:
     old, new = add(opened, "a1", {"auc": 0.5}), add(opened, "b2", {"auc": 0.5})
     assert compare(opened, old, new) == Difference("", (), (), (), (), (), (MetricChange("auc", 0.5, 0.5),))
+
+
+@pytest.mark.parametrize(
+    ("status", "why"), [(RunStatus.QUEUED, "it waits for its turn"), (RunStatus.FAILED, "it is failed")]
+)
+def test_a_run_that_was_never_planned_has_nothing_to_compare(opened: Project, status: RunStatus, why: str) -> None:
+    claim(opened.store, claimed("b2", status=status))
+    with pytest.raises(UserError, match=f"run b2 cannot be compared: .*{why}") as caught:
+        compare(opened, add(opened, "a1"), opened.store.get("b2"))
+    assert caught.value.fix == "See it with `kit show b2`."
 
 
 def test_code_is_a_git_diff(opened: Project) -> None:

@@ -607,6 +607,63 @@ def test_stage_that_is_not_there(project: Path) -> None:
         data.reproduce(project, ["nope"], progress=False)
 
 
+CHAIN = """
+stages:
+  first: {cmd: 'cp raw.csv first', deps: [raw.csv], outs: [first]}
+  second: {cmd: 'cat first > second; %s', deps: [first], outs: [second]}
+  other: {cmd: echo other > other, outs: [other]}
+"""
+
+
+def test_stages_are_brought_up_to_date_with_what_they_need(project: Path) -> None:
+    write(project, {"dvc.yaml": CHAIN % "true"})
+    data.refresh(project, ["second"], progress=False)
+    assert (project / "second").read_text() == "a,b\n1,2\n"
+    assert not (project / "other").exists()
+    write(project, {"raw.csv": "new\n"})
+    data.refresh(project, ["second", "other"], progress=False)
+    assert (project / "second").read_text() == "new\n"
+    assert {states(project)[name] for name in ("first", "second", "other")} == {"matches"}
+    assert not (project / ".kit/locks/data.json").exists()
+
+
+def test_data_that_a_stage_left_half_made_is_not_taken_for_the_users(project: Path) -> None:
+    write(project, {"dvc.yaml": CHAIN % "true"})
+    data.refresh(project, ["second", "other"], progress=False)
+    write(project, {"dvc.yaml": CHAIN % "exit 3", "other": "mine\n"})
+    with pytest.raises(ServiceError, match="data stage 'second' failed"):
+        data.refresh(project, ["second"], progress=False)
+    assert json.loads((project / ".kit/locks/data.json").read_text()) == ["first", "second"]
+    (project / "second").write_text("half\n")
+    found = {version.path: version.state for version in data.ensure(project, cache=None, progress=False)}
+    assert (project / "second").read_text() == "a,b\n1,2\n"
+    assert (found["second"], found["other"]) == ("matches", "modified")
+
+
+def test_data_that_was_left_half_made_and_is_nowhere_is_made_again(project: Path) -> None:
+    write(project, {"dvc.yaml": CHAIN % "true"})
+    data.refresh(project, ["second"], progress=False)
+    without_cache(project)
+    write(project, {"second": "half\n", ".kit/locks/data.json": '["second"]'})
+    data.ensure(project, cache=None, progress=False)
+    assert (project / "second").read_text() == "a,b\n1,2\n"
+
+
+def test_what_others_left_unfinished_stays_noted(project: Path) -> None:
+    write(project, {"dvc.yaml": CHAIN % "true", ".kit/locks/data.json": '["images", "first"]'})
+    data.refresh(project, ["second"], progress=False)
+    assert json.loads((project / ".kit/locks/data.json").read_text()) == ["images"]
+
+
+def test_nothing_to_bring_up_to_date_is_nothing_done(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "dvc", lambda *_, **__: pytest.fail("DVC was called"))
+    data.refresh(project, [], progress=False)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    monkeypatch.setenv("DVC_STAGE", "train")
+    data.refresh(project, ["prepare"], progress=False)
+    assert not (project / ".kit").exists()
+
+
 def test_inside_of_a_stage_nothing_is_fetched(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remove(project, "raw.csv")
     monkeypatch.setenv("DVC_ROOT", str(project))

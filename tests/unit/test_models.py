@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.models import Limits, Origin, RunSpec, from_json, masked, to_json
+from kit.models import Launch, Limits, Origin, Request, RunRecord, RunSpec, from_json, masked, to_json
 from kit.redact import MASK
-from tests.factories import INSTANT, record, spec
+from tests.factories import INSTANT, claimed, record, spec
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.recursive(
@@ -35,6 +36,38 @@ def test_a_spec_comes_back_from_json_as_it_was(
         tags={"team": "ü"},
     )
     assert from_json(to_json(made), RunSpec) == made
+
+
+def test_what_a_run_was_claimed_with_comes_back_from_json() -> None:
+    origin = Origin("schedule", "nightly", 2, INSTANT)
+    request = Request(("lr=0.1",), "mine", {"team": "ü"}, "why", Limits(timeout=5.0), origin, None, ("months",))
+    assert from_json(to_json(request), Request) == request
+    launch = Launch("abc123", "/project", Limits(grace=1.0), 7)
+    assert from_json(to_json(launch), Launch) == launch
+
+
+def test_a_claimed_record_takes_over_what_is_planned() -> None:
+    before = claimed(tags={"asked": "1"}, heartbeat_at=INSTANT)
+    made = spec(origin=before.origin, tags={"team": "x"})
+    after = before.planned(made, {"depth": "3"})
+    assert after == replace(
+        RunRecord.queued(made, at=INSTANT, params={"depth": "3"}),
+        tags={"asked": "1", "team": "x"},
+        heartbeat_at=INSTANT,
+    )
+
+
+@pytest.mark.parametrize(
+    ("begun", "changes"),
+    [
+        (False, {"exit_code": 2}),
+        (True, {"exit_code": 4}),
+        (True, {"exit_code": 2, "started_at": INSTANT}),
+        (True, {"exit_code": 2, "origin": Origin("schedule", "nightly", 1, INSTANT)}),
+    ],
+)
+def test_only_a_mistake_that_somebody_waits_to_be_told_is_no_run(begun: bool, changes: dict[str, Any]) -> None:
+    assert replace(record(), **changes).began is begun
 
 
 def test_what_is_not_a_spec_is_refused() -> None:

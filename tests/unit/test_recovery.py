@@ -12,13 +12,17 @@ import pytest
 
 from kit import _clock
 from kit._process import ProcessId, identify, is_alive, this_process
-from kit.models import MetricPoint, RunRecord
+from kit.executors._token import take
+from kit.models import MetricPoint, Origin, RunRecord
+from kit.outcomes import NEVER_STARTED
 from kit.project import Project, open_project
 from kit.recovery import recover
 from kit.states import RunStatus
 from kit.trackers import Metrics
 from kit.trackers.spool import Spool
-from tests.factories import record, spec
+from tests.conftest import git
+from tests.factories import claimed, record, spec
+from tests.support import claim, run_refs
 
 
 @pytest.fixture
@@ -88,11 +92,63 @@ def test_a_run_whose_supervisor_lives_goes_on(opened: Project, status: RunStatus
     assert opened.store.get("a1") == before
 
 
-@pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.STARTING])
-def test_a_run_that_has_no_supervisor_yet_gets_some_time(opened: Project, status: RunStatus) -> None:
-    add(opened, "new", status=status, age=5)
-    add(opened, "old", status=status, age=61)
-    assert [(run.run_id, run.reason) for run in recover(opened)] == [("old", "it never came to start")]
+def test_a_run_that_has_no_supervisor_yet_gets_some_time(opened: Project) -> None:
+    add(opened, "new", status=RunStatus.STARTING, age=5)
+    add(opened, "old", status=RunStatus.STARTING, age=61)
+    assert [(run.run_id, run.reason) for run in recover(opened)] == [("old", NEVER_STARTED)]
+    assert take(opened.paths.run("new"))
+    assert not take(opened.paths.run("old"))  # a supervisor that comes after all leaves again
+
+
+def test_a_clock_that_was_set_back_keeps_no_run_for_ever(opened: Project) -> None:
+    add(opened, "a1", status=RunStatus.STARTING, age=-7200)
+    assert [run.reason for run in recover(opened)] == [NEVER_STARTED]
+
+
+def test_a_queued_run_waits_as_long_as_it_has_to(opened: Project, dead: ProcessId) -> None:
+    claim(opened.store, claimed("a1", created_at=_clock.now() - timedelta(days=400), starter=dead))
+    assert recover(opened) == []
+
+
+def test_the_time_a_run_was_queued_does_not_count(opened: Project) -> None:
+    claim(opened.store, claimed("a1", created_at=_clock.now() - timedelta(days=400)))
+    opened.store.transition("a1", RunStatus.STARTING, at=_clock.now() - timedelta(seconds=30))
+    assert recover(opened) == []
+
+
+def test_a_run_whose_starter_is_gone_gets_less_time(opened: Project, dead: ProcessId) -> None:
+    elsewhere = replace(dead, boot="another view of the same machine")
+    for run_id, starter, age in [
+        ("gone", dead, 11),
+        ("soon", dead, 1),
+        ("lives", this_process(), 11),
+        ("unseen", elsewhere, 11),
+        ("unheard", elsewhere, 61),
+    ]:
+        at = _clock.now() - timedelta(seconds=age)
+        claim(opened.store, claimed(run_id, status=RunStatus.STARTING, starter=starter, heartbeat_at=at,
+                                    origin=Origin("schedule", run_id, 1, at)))  # fmt: skip
+    assert {run.run_id: run.reason for run in recover(opened)} == {"gone": NEVER_STARTED, "unheard": NEVER_STARTED}
+
+
+def test_a_run_that_was_taken_is_its_supervisors(opened: Project, dead: ProcessId) -> None:
+    for run_id, supervisor in [("lives", this_process()), ("dead", dead), ("nameless", None)]:
+        add(opened, run_id, status=RunStatus.STARTING, age=61)
+        assert take(opened.paths.run(run_id), supervisor)
+    killed = "its supervisor was killed"
+    assert {run.run_id: run.reason for run in recover(opened)} == {"dead": killed, "nameless": killed}
+
+
+def test_of_a_run_that_was_never_planned_nothing_is_left_but_its_row(opened: Project, dead: ProcessId) -> None:
+    run = opened.paths.run("a1")
+    claim(opened.store, claimed("a1", status=RunStatus.STARTING, supervisor=dead))
+    run.root.mkdir(parents=True)
+    run.request.write_text("a secret")
+    git(opened.root, "update-ref", "refs/kit/runs/a1", "HEAD")
+    (lost,) = recover(opened)
+    assert (lost.status, lost.tracked) == (RunStatus.LOST, True)
+    assert not run.request.exists()
+    assert run_refs(opened.root) == []
 
 
 def test_ended_runs_stay_as_they_ended(opened: Project, dead: ProcessId) -> None:
