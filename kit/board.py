@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from kit._process import ProcessId
@@ -166,7 +166,8 @@ def request(
         The moves, and the fires that were claimed: those that ran, or are under way, are not.
     """
     turn = _Turn(board, rules, now)
-    wanted = {(schedule.name, instant): None for instant in instants}
+    # In UTC: an instant in the hour that autumn repeats is equal to itself in no other zone (PEP 495).
+    wanted = {(schedule.name, instant.astimezone(UTC)): None for instant in instants}
     known = board.known(list(wanted))
     claimed = []
     for key in wanted:

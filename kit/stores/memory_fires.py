@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
@@ -33,24 +34,46 @@ class MemoryFires:
         with self._lock:
             active = self.active()
             wanted = {*names, *(item.fire.schedule for item in active)}
+            unfollowed = [
+                fire for fire in self._fires.values() if fire.status is FireStatus.SUCCEEDED and not fire.followed
+            ]
+            read = {fire.key: fire for fire in [*(item.fire for item in active), *unfollowed]}
+
+            def known(keys: Collection[FireKey]) -> dict[FireKey, Fire]:
+                found = {key: self._fires[key] for key in keys if key in self._fires}
+                read.update(found)
+                return found
+
             moves = decide(
                 Board(
                     states={name: self._states[name] for name in wanted if name in self._states},
                     active=active,
-                    unfollowed=[
-                        fire
-                        for fire in self._fires.values()
-                        if fire.status is FireStatus.SUCCEEDED and not fire.followed
-                    ],
-                    known=lambda keys: {key: self._fires[key] for key in keys if key in self._fires},
-                    causes=lambda name: frozenset(
-                        fire.cause for fire in self._fires.values() if fire.schedule == name and fire.cause is not None
-                    ),
+                    unfollowed=unfollowed,
+                    known=known,
+                    causes=self._causes,
                 )
             )
-            check(moves, self._fires, {run_id: self._runs[run_id].status for run_id in moves.runs})
+            check(moves, read, {item.attempt.run_id: item.attempt.status for item in active})
+            self._refuse_doubles(moves, read)
             self._write(moves)
         return moves
+
+    def _causes(self, name: str) -> frozenset[str]:
+        return frozenset(
+            fire.cause for fire in self._fires.values() if fire.schedule == name and fire.cause is not None
+        )
+
+    def _refuse_doubles(self, moves: Moves, read: Collection[FireKey]) -> None:
+        """As a database does: a fire, an attempt at it, and a version that makes a schedule fire are there once."""
+        again: list[object] = [key for key in moves.fires.keys() - set(read) if key in self._fires]
+        if moves.attempts:
+            attempts = Counter(record.origin for record in (self._runs | moves.attempts).values())
+            again += [origin for origin, number in attempts.items() if number > 1 and origin.scheduled_at is not None]
+        if any(fire.cause for fire in moves.fires.values()):
+            causes = Counter((fire.schedule, fire.cause) for fire in (self._fires | moves.fires).values() if fire.cause)
+            again += [cause for cause, number in causes.items() if number > 1]
+        if again:
+            raise ValueError(f"{again[0]} exists")
 
     def _write(self, moves: Moves) -> None:
         self._fires |= moves.fires
@@ -79,10 +102,17 @@ class MemoryFires:
     def fire(self, key: FireKey) -> Fire | None:
         return self._fires.get(key)
 
+    def latest(self, limit: int, statuses: Collection[FireStatus] = ()) -> dict[str, list[Fire]]:
+        found: dict[str, list[Fire]] = {}
+        for fire in self.fires(FireQuery(statuses=frozenset(statuses))):
+            found.setdefault(fire.schedule, []).append(fire)
+        return {name: fires[:limit] for name, fires in found.items()}
+
     def has_work(self, now: datetime) -> bool:
         return any(
             item.attempt.status.is_terminal
-            or (item.fire.status is not FireStatus.RUNNING and item.fire.due_at <= now)
+            or item.fire.status is FireStatus.PENDING
+            or (item.fire.status is FireStatus.RETRYING and item.fire.due_at <= now)
             or item.fire.stopping is not None
             for item in self.active()
         ) or any(fire.status is FireStatus.SUCCEEDED and not fire.followed for fire in self._fires.values())
@@ -90,12 +120,12 @@ class MemoryFires:
     def active(self) -> list[Active]:
         return [
             Active(fire, _attempt(self._runs[fire.run_id]))
-            for fire in self._fires.values()
-            if not fire.status.is_terminal and fire.run_id is not None
+            for fire in sorted(self._fires.values(), key=lambda fire: (fire.scheduled_at, fire.schedule))
+            if not fire.status.is_terminal and fire.run_id in self._runs
         ]
 
     def gaps(self, schedule: str | None = None, *, limit: int | None = None) -> list[Gap]:
-        found = [gap for gap in self._gaps if schedule in {None, gap.schedule}]
+        found = [gap for gap in reversed(self._gaps) if schedule in {None, gap.schedule}]
         return sorted(found, key=lambda gap: (gap.last, gap.schedule), reverse=True)[:limit]
 
     def beat(self, record: SchedulerRecord) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from kit.alerting import AlertKind, AlertPolicy, EventKind
-from kit.board import REMOVED
+from kit.board import REMOVED, Board, Moves, request
 from kit.errors import ExitCode
 from kit.fires import Fire, FireOrigin
 from kit.models import Origin
@@ -877,6 +878,23 @@ def test_what_ran_does_not_run_again(end: RunStatus) -> None:
     world.turn(61)
     assert world.request("s", 60) == ()
     assert len(world.runs()) == 1
+
+
+def test_the_hour_that_autumn_repeats_can_be_asked_for_by_the_wall_clock() -> None:
+    world = World(hourly())
+    berlin = datetime(2025, 10, 26, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin"))
+    offset = (berlin.astimezone(UTC) - NOON) / timedelta(minutes=1)
+    world.request("s", offset)
+    claimed: list[Fire] = []
+
+    def decide(board: Board) -> Moves:
+        moves, fires = request(board, world.rules(), NOON, world.schedules["s"], [berlin], FireOrigin.REQUEST)
+        claimed.extend(fires)
+        return moves
+
+    world.store.fires.act(decide, names=["s"])
+    assert claimed == []
+    assert world.fires("s") == {offset: PENDING}
 
 
 def test_asking_for_an_instant_twice_claims_it_once() -> None:

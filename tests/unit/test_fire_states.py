@@ -12,6 +12,7 @@ from kit.states import (
     FIRE_TRANSITIONS,
     FireStatus,
     IllegalTransition,
+    check_fire_history,
     check_fire_transition,
 )
 
@@ -60,3 +61,39 @@ def test_every_status_can_be_reached_and_can_end() -> None:
         reached |= new
     assert reached == set(FireStatus) == set(FIRE_TRANSITIONS)
     assert all(FIRE_TRANSITIONS[status] & FIRE_TERMINAL for status in FireStatus if not status.is_terminal)
+
+
+def ways(old: FireStatus) -> set[FireStatus]:
+    """What a fire can become in any number of steps, none included."""
+    reached = {old}
+    while new := {after for status in reached for after in FIRE_TRANSITIONS[status]} - reached:
+        reached |= new
+    return reached
+
+
+@pytest.mark.parametrize("old", FireStatus)
+@pytest.mark.parametrize("new", FireStatus)
+def test_several_steps_at_once_are_steps_of_the_table(old: FireStatus, new: FireStatus) -> None:
+    if new in ways(old):
+        check_fire_history(old, new)
+    else:
+        with pytest.raises(IllegalTransition, match=f"a fire that is {old} cannot become {new}"):
+            check_fire_history(old, new)
+
+
+@pytest.mark.parametrize("new", FireStatus)
+def test_a_new_fire_begins_as_one_and_may_have_gone_on_at_once(new: FireStatus) -> None:
+    check_fire_history(None, new)  # PENDING leads everywhere
+
+
+@pytest.mark.parametrize("old", sorted(RAN))
+def test_what_ran_stays_what_it_is(old: FireStatus) -> None:
+    assert ways(old) == {old}
+    check_fire_history(old, old)  # told again, or noted as followed
+
+
+def test_what_was_skipped_can_be_asked_for_and_end_in_one_step() -> None:
+    check_fire_history(FireStatus.SKIPPED, FireStatus.RUNNING)
+    check_fire_history(FireStatus.MISSED, FireStatus.FAILED)
+    with pytest.raises(IllegalTransition):
+        check_fire_history(FireStatus.RUNNING, FireStatus.SKIPPED)

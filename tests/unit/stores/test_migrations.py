@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from alembic.script import ScriptDirectory
 from kit.errors import HostError, UserError
 from kit.stores import RunQuery
 from kit.stores.engine import _MIGRATIONS, _revision, create_sqlite_engine, upgrade
+from kit.stores.fire_tables import fires
 from kit.stores.schema import METADATA, REVISION
 from kit.stores.sql import SqlStore
 from tests.factories import record, spec
@@ -69,7 +71,35 @@ def test_deleting_a_run_takes_everything_of_it(tmp_path: Path) -> None:
     store.delete("a1")
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in METADATA.tables]
-    assert counts == [0] * 5
+    assert counts == [0] * len(METADATA.tables)
+    assert {"runs", fires.name} < set(METADATA.tables)
+
+
+def test_a_store_from_before_schedules_keeps_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("kit.stores.engine.REVISION", "0001")
+        store = open_store(tmp_path)
+        for number in range(30):
+            made = replace(record(f"r{number}"), tags={"n": str(number)})
+            store.create(spec(f"r{number}", tags=made.tags), made)
+        store.set_metrics("r7", {"auc": 0.5})
+        store.close()
+    assert _revision(tmp_path / "store.db") == "0001"
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'fires'").fetchone() is None
+
+    store = open_store(tmp_path)
+    assert _revision(tmp_path / "store.db") == REVISION
+    assert len(store.runs(RunQuery())) == 30
+    assert store.get("r7") == replace(record("r7"), metrics={"auc": 0.5}, tags={"n": "7"})
+    assert store.spec("r7") == spec("r7", tags={"n": "7"})
+    assert store.fires.active() == []
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    engine = create_sqlite_engine(tmp_path / "store.db")
+    with engine.connect() as connection_:
+        assert compare_metadata(MigrationContext.configure(connection_), METADATA) == []
 
 
 def test_a_fresh_store_waits_for_readers_and_loses_nothing(tmp_path: Path) -> None:
