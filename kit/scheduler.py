@@ -28,7 +28,7 @@ from kit.redact import mask
 from kit.schedule import Schedule
 from kit.schedules import Loaded
 from kit.states import RunStatus
-from kit.triggers import After, next_after
+from kit.triggers import After, Cron, next_after
 from kit.watch import DataWatch
 
 __all__ = ["ADHOC", "Fixed", "Scheduler", "Source", "Turn", "rules_of"]
@@ -194,7 +194,16 @@ class Scheduler:
     def _decide(self, board: Board, rules: Rules, now: datetime, observed: Mapping[str, str]) -> Moves:
         moves = advance(board, rules, now, observed=observed)
         for name, alert in moves.alerts:
-            title, body = alerts.compose_message(name, alert, project=self._project.name, now=now)
+            trigger = rules.schedules[name].trigger
+            fire = moves.fires.get((name, alert.scheduled_at))
+            title, body = alerts.compose_message(
+                name,
+                alert,
+                project=self._project.name,
+                now=now,
+                timezone=trigger.timezone if isinstance(trigger, Cron) else None,
+                run_id=None if fire is None else fire.run_id,
+            )
             entry_id = secrets.token_hex(8)
             moves.messages.append(OutboxEntry(entry_id, name, alert.kind, title, body, now, next_try_at=now))
         return moves
@@ -268,7 +277,7 @@ def _request(schedule: Schedule, fire: Fire) -> Request:
     chosen = () if schedule.experiment is None else (f"experiment={schedule.experiment}",)
     return Request(
         overrides=(*chosen, *schedule.overrides),
-        name=schedule.name,
+        name=None if schedule.name.startswith(ADHOC) else schedule.name,
         limits=schedule.limits,
         origin=Origin("schedule", schedule.name, fire.attempt, fire.scheduled_at),
         repro=schedule.repro,

@@ -71,6 +71,7 @@ def serve(
                     beaten = now
             except HostError as error:
                 on_error(error)
+                systemd.notify("WATCHDOG=1")  # it lives, and starting it anew would not help
                 pause = min(max(1.0, pause * 2), _LONGEST_PAUSE)
                 bell.wait(pause)
                 continue

@@ -66,6 +66,7 @@ def _install(project: Project) -> int:
     installed = systemd.install(project)
     out = console()
     out.print(f"{'wrote' if installed.changed else 'as it was:'} {installed.path}", soft_wrap=True)
+    out.print(f"secrets that schedules need go into {installed.environment_file}, as NAME=VALUE", soft_wrap=True)
     for command in installed.next_commands:
         out.print(f"next: {command}", soft_wrap=True, style="bold")
     return ExitCode.OK
