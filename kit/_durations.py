@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["format_duration", "parse_duration"]
+__all__ = ["format_duration", "parse_duration", "rough_duration"]
 
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _WORDS = {
@@ -64,3 +64,11 @@ def format_duration(seconds: float) -> str:
     if rest or not parts:
         parts.append(f"{rest:.6f}".rstrip("0").rstrip(".") + " s")
     return " ".join(parts)
+
+
+def rough_duration(seconds: float) -> str:
+    """As one would say it: `40 s`, `12 min`, `5 h`, `3 d`; what is left over is left out."""
+    size, unit = next(
+        ((size, unit) for size, unit in ((2 * 86400, "d"), (3600, "h"), (60, "min")) if seconds >= size), (1, "s")
+    )
+    return f"{max(seconds, 0) // min(size, 86400):.0f} {unit}"

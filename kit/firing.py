@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice, takewhile
 
 from kit.board import Board, Moves, advance, request
@@ -14,9 +14,20 @@ from kit.project import Project
 from kit.schedule import Schedule
 from kit.scheduler import rules_of
 from kit.schedules import Loaded
-from kit.triggers import iter_due, latest_due
+from kit.states import FIRE_TRANSITIONS, FireStatus
+from kit.triggers import After, OnData, iter_due, latest_due
 
-__all__ = ["BACKFILL_LIMIT", "Claimed", "backfill", "claim", "due_instant", "history", "pause", "resume"]
+__all__ = [
+    "BACKFILL_LIMIT",
+    "Claimed",
+    "backfill",
+    "claim",
+    "due_for_backfill",
+    "due_instant",
+    "history",
+    "pause",
+    "resume",
+]
 
 BACKFILL_LIMIT = 10_000
 """How many fires one backfill asks for at most; a mistyped year is not a million runs."""
@@ -55,26 +66,50 @@ def claim(
     return Claimed(tuple(claimed), tuple(known))
 
 
+def due_for_backfill(
+    project: Project, schedule: Schedule, start: datetime, end: datetime, now: datetime
+) -> tuple[tuple[datetime, ...], tuple[Fire, ...]]:
+    """What `backfill` would do: the instants that would be asked for, and the fires that ran, or are under way.
+
+    Raises:
+        UserError: As by `backfill`.
+    """
+    instants = _due(schedule, start, min(end, now))
+    query = FireQuery(schedule=schedule.name, since=instants[0], until=instants[-1])
+    there = {fire.scheduled_at: fire for fire in project.store.fires.fires(query) if not _may_still_run(fire)}
+    wanted = tuple(instant for instant in instants if instant not in there)
+    return wanted, tuple(there[instant] for instant in instants if instant in there)
+
+
 def backfill(project: Project, schedule: Schedule, start: datetime, end: datetime, now: datetime) -> Claimed:
-    """Ask for every fire of a schedule that was due from `start` up to but not including `end`.
+    """Ask for every fire of a schedule that was due from `start` up to but not including `end`, and is not yet to come.
 
     Raises:
         UserError: If its trigger does not go by the clock, nothing was due, or too much.
     """
-    instants = _due(schedule, start, end)
+    instants = _due(schedule, start, min(end, now))
     return claim(project, schedule, instants, now, origin=FireOrigin.BACKFILL)
+
+
+def _may_still_run(fire: Fire) -> bool:
+    """Whether it never ran, so that somebody may ask for it."""
+    return FireStatus.PENDING in FIRE_TRANSITIONS[fire.status]
 
 
 def _due(schedule: Schedule, start: datetime, end: datetime) -> list[datetime]:
     """Raises:
     UserError: If nothing was due, or too much.
     """
+    where = f"schedule {schedule.name}"
+    if isinstance(schedule.trigger, OnData | After):
+        fix = f"Give the instants one by one: `kit run --schedule {schedule.name} --at INSTANT`."
+        raise UserError("its trigger does not go by the clock", where=where, fix=fix)
     resolution = datetime.resolution
     due = takewhile(lambda instant: instant < end, iter_due(schedule.trigger, start - resolution))
     instants = list(islice(due, BACKFILL_LIMIT + 1))
-    where = f"schedule {schedule.name}"
     if not instants:
-        what = f"nothing was due from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} (the end is not included)"
+        first, last = (f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for instant in (start, end))
+        what = f"nothing was due from {first} to {last} (the end is not included)"
         raise UserError(what, where=where, fix=f"See its instants with `kit schedule next {schedule.name}`.")
     if len(instants) > BACKFILL_LIMIT:
         raise UserError(f"more than {BACKFILL_LIMIT} fires were due", where=where, fix="Ask for a shorter time.")

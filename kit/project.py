@@ -23,10 +23,15 @@ _WORDS = {"databricks", "databricks-uc", "uc"}
 
 @dataclass(frozen=True)
 class Project:
-    """Everything a service needs to know about where it works."""
+    """Everything a service needs to know about where it works.
+
+    Attributes:
+        patience: Seconds to wait for whoever else writes to the store; None for as long as is usual.
+    """
 
     paths: ProjectPaths
     settings: Settings
+    patience: float | None = None
 
     @property
     def root(self) -> Path:
@@ -46,7 +51,7 @@ class Project:
         from kit.stores.sql import SqlStore
 
         self.paths.create_state()
-        return SqlStore(self.paths.store, lock=self.paths.store_lock)
+        return SqlStore(self.paths.store, lock=self.paths.store_lock, patience=self.patience)
 
     @property
     def tracking_uri(self) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kit.cli import new, run, runs, scheduled
+from kit.cli import new, run, runs, scheduled, schedules, status
 
 __all__ = ["app"]
 
@@ -36,5 +36,5 @@ def _kit(
     """Options of `kit` itself."""
 
 
-for family in (new, run, runs, scheduled):
+for family in (new, run, runs, scheduled, schedules, status):
     family.register(app)

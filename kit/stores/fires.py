@@ -9,7 +9,7 @@ from typing import Protocol
 from kit.alerting import OutboxEntry
 from kit.board import Active, Board, Moves
 from kit.fires import Fire, FireKey, FireQuery, Gap, SchedulerRecord, ScheduleState
-from kit.states import RunStatus, check_fire_history, check_transition
+from kit.states import FireStatus, RunStatus, check_fire_history, check_transition
 
 __all__ = ["Decide", "FireStore", "check"]
 
@@ -38,6 +38,9 @@ class FireStore(Protocol):
         """The fires that fit, the latest instant first."""
 
     def fire(self, key: FireKey) -> Fire | None: ...
+
+    def latest(self, limit: int, statuses: Collection[FireStatus] = ()) -> dict[str, list[Fire]]:
+        """The last fires of each schedule, at most `limit`, the latest first; of these statuses if any are given."""
 
     def has_work(self, now: datetime) -> bool:
         """Whether a turn would find something to do besides what the clock and the data say; quick."""
