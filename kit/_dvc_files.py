@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from kit._dvc_tree import directory_md5
 from kit._stat_cache import Kind
 from kit.errors import UserError
 
-__all__ = ["DVC_FILES", "Files", "Output", "WorkingTree", "find_dvc_root", "read_outputs"]
+__all__ = ["DVC_FILES", "Files", "Output", "WorkingTree", "find_dvc_root", "read_outputs", "read_stages"]
 
 DVC_FILES = ("*.dvc", "dvc.yaml")
 """What the files are called in which outputs are declared."""
@@ -92,6 +93,10 @@ class _Place:
     def name(self, file: str) -> str:
         return self.path(None, file)[0]
 
+    def address(self, stage: str) -> str:
+        """What `dvc repro`, in the project, calls a stage that is declared here."""
+        return stage if self.folder == self.root else f"{self.name('dvc.yaml')}:{stage}"
+
 
 def find_dvc_root(root: Path) -> Path | None:
     """The folder with `.dvc/`: `root` or one above it, within the same git repository."""
@@ -119,13 +124,44 @@ def read_outputs(root: Path, files: Files | None = None) -> list[Output]:
     for name in sorted(files.names()):
         path = root / name
         read = _read_pipeline if path.name == "dvc.yaml" else _read_dvc
-        try:
+        with _as_dvc_writes_it(path, name):
             found |= {output.path: output for output in read(_Place(root, path.parent, files), path)}
-        except (AttributeError, KeyError, RecursionError, TypeError) as error:  # valid YAML of the wrong shape
-            raise UserError(
-                f"{name} is not as DVC writes it", where=str(path), fix="See what `dvc status` says."
-            ) from error
     return [found[path] for path in sorted(found)]
+
+
+def read_stages(root: Path) -> set[str]:
+    """What `dvc repro` takes in the project: its stages, those that `foreach` and `matrix` make, and DVC's files.
+
+    Raises as `read_outputs` does.
+    """
+    files = WorkingTree(root)
+    found: set[str] = set()
+    for name in files.names():
+        path = root / name
+        found.add(name)
+        if path.name == "dvc.yaml":
+            with _as_dvc_writes_it(path, name):
+                place = _Place(root, path.parent, files)
+                found |= {place.address(stage) for group in _groups(place, path) for stage in group}
+    return found
+
+
+def _groups(place: _Place, path: Path) -> Iterator[list[str]]:
+    """The name of each definition in a pipeline, with those of the stages that it makes."""
+    pipeline, entries = _pipeline(place, path)
+    context = _context(place.files, place.folder, pipeline.get("vars"))
+    for name, definition in _mapping(pipeline.get("stages")).items():
+        yield [str(name), *(stage for stage, _, _ in _instances(str(name), _mapping(definition), context, entries))]
+
+
+@contextmanager
+def _as_dvc_writes_it(path: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, RecursionError, TypeError) as error:  # valid YAML of the wrong shape
+        raise UserError(
+            f"{name} is not as DVC writes it", where=str(path), fix="See what `dvc status` says."
+        ) from error
 
 
 def _read_dvc(place: _Place, path: Path) -> Iterator[Output]:
@@ -154,19 +190,23 @@ def _recorded(name: str, file: Path, out: _Values, *, source: str, stage: str | 
 
 
 def _read_pipeline(place: _Place, path: Path) -> Iterator[Output]:
-    pipeline = _load(place.files, path)
-    lock = _load(place.files, path.with_name("dvc.lock"))
-    entries = _mapping(lock.get("stages", lock))
+    pipeline, entries = _pipeline(place, path)
     context = _context(place.files, place.folder, pipeline.get("vars"))
     for name, definition in _mapping(pipeline.get("stages")).items():
         for stage, body, values in _instances(str(name), _mapping(definition), context, entries):
             yield from _stage_outputs(place, stage, body, values, _mapping(entries.get(stage)))
 
 
+def _pipeline(place: _Place, path: Path) -> tuple[_Values, _Values]:
+    """What is declared, and what is recorded of each stage."""
+    lock = _load(place.files, path.with_name("dvc.lock"))
+    return _load(place.files, path), _mapping(lock.get("stages", lock))
+
+
 def _stage_outputs(place: _Place, stage: str, body: _Values, context: _Values, entry: _Values) -> Iterator[Output]:
     wdir = _resolve(_str(body.get("wdir")) or ".", context) or "."
     values = _context(place.files, place.folder / wdir, body.get("vars"), context)
-    address = stage if place.folder == place.root else f"{place.name('dvc.yaml')}:{stage}"
+    address = place.address(stage)
     recorded = {out.get("path"): out for out in _mappings(entry.get("outs"))}
     needs = [_resolve(path, values) for path in body.get("deps") or () if isinstance(path, str)]
     dependencies = tuple(place.path(wdir, path)[1] for path in needs if path and _is_local(path))
@@ -295,7 +335,8 @@ def _load_params(files: Files, path: Path) -> _Values:
 
 def _load(files: Files, path: Path) -> _Values:
     try:
-        return _mapping(yaml.load(files.read(path), _LOADER))  # noqa: S506  (the safe loader, in C where there is one)
+        content = files.read(path)
+        return _mapping(yaml.load(content, yaml.SafeLoader if _may_be_deep(content) else _LOADER))  # noqa: S506
     except FileNotFoundError:
         return {}
     except (yaml.YAMLError, ValueError) as error:
@@ -307,6 +348,11 @@ def _load(files: Files, path: Path) -> _Values:
 
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""In C where there is one, which takes the whole process down when it meets tens of thousands of nested lists."""
+
+
+def _may_be_deep(content: bytes) -> bool:
+    return content.count(b"[") + content.count(b"{") > 1000 or re.search(rb"(?m)^[-?: ]{1000}", content) is not None
 
 
 def _mapping(value: object) -> _Values:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,7 +20,7 @@ from typing import IO
 
 from kit import _git, _process
 from kit._near import did_you_mean, nearest
-from kit.errors import KitError, ServiceError, UserError
+from kit.errors import HostError, KitError, ServiceError, UserError
 from kit.redact import mask
 
 __all__ = ["BoundedGit", "fetch"]
@@ -39,6 +41,7 @@ _ATTEMPTS = 3
 _LOOK = "See whether the remote answers: `git remote --verbose`, then `git ls-remote`."
 
 _NOT_THERE = ("couldn't find remote ref", "not our ref", "unadvertised object", "invalid refspec")
+_LOCAL = ("cannot lock ref", "unable to update local ref")
 _UNREACHABLE = ("could not read from remote", "unable to access", "authentication failed", "could not read username")
 
 
@@ -77,7 +80,7 @@ class BoundedGit:
             given.seek(0)
             try:
                 process = subprocess.Popen(
-                    _git.command(*arguments),
+                    self._command(*arguments),
                     cwd=self.folder,
                     env=_environment(),
                     stdin=given,
@@ -89,6 +92,12 @@ class BoundedGit:
                 raise _git.not_started(self.folder) from error
             self._wait(process)
             return process.returncode, _content(printed), _content(said, _KEPT).decode("utf-8", "replace")
+
+    def _command(self, *arguments: str) -> list[str]:
+        """With a bound that holds, where coreutils are, also when this process is killed."""
+        timeout = shutil.which("timeout") if shutil.which("git") else None
+        bound = [] if timeout is None else [timeout, "-s", "KILL", str(math.ceil(self.patience + _GRACE))]
+        return [*bound, *_git.command(*arguments)]
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         end = time.monotonic() + self.patience
@@ -148,14 +157,15 @@ def _explain(git: BoundedGit, remote: str, rev: str, arguments: tuple[str, ...],
     if re.fullmatch(r"[\w.-]+", remote) and remote not in (names := git("remote").decode("utf-8", "replace").split()):
         fix = did_you_mean(nearest(remote, names)) or f"Add it: `git remote add {remote} URL`."
         return UserError(f"no git remote {remote!r}", where=str(git.folder), fix=fix)
-    if not any(sign in said for sign in _UNREACHABLE):
-        known = _git.explain(git.folder, arguments, stderr)
-        if not isinstance(known, _git.GitFailed):
-            return known
-    reason = mask(re.sub(r"^(?:fatal|error): ", "", _first_words(stderr.splitlines())))
-    return ServiceError(
-        mask(f"remote {remote!r} cannot be fetched from: {reason}"), where=str(git.folder), fix=_by_hand(remote, rev)
-    )
+    known = _git.explain(git.folder, arguments, stderr)
+    if not isinstance(known, _git.GitFailed) and not any(sign in said for sign in _UNREACHABLE):
+        return known
+    where, reason = str(git.folder), mask(_first_words(stderr.splitlines()))
+    if any(sign in said for sign in _LOCAL):
+        fix = f"Remove what is in the way: `git for-each-ref {_REFS}`."
+        return HostError(f"git cannot keep what it fetched: {reason}", where=where, fix=fix)
+    what = mask(f"remote {remote!r} cannot be fetched from: {reason}")
+    return ServiceError(what, where=where, fix=_by_hand(remote, rev))
 
 
 def _no_revision(git: BoundedGit, remote: str, rev: str) -> UserError:
@@ -170,7 +180,7 @@ def _no_revision(git: BoundedGit, remote: str, rev: str) -> UserError:
 
 def _first_words(lines: Sequence[str]) -> str:
     told = [line.strip() for line in lines if line.strip() and not line.lower().startswith(("hint:", "warning:"))]
-    return (told or ["no reason given"])[0].rstrip(".")
+    return re.sub(r"^(?:fatal|error): ", "", (told or ["no reason given"])[0]).rstrip(".")
 
 
 def _by_hand(remote: str, rev: str) -> str:

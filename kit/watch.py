@@ -230,23 +230,26 @@ def _read_here(root: Path, source: _Source, before: _Seen | None, *, patient: bo
 
 def _read_settled(root: Path, readings: int) -> Record | None:
     """What the working tree says; None if it says something else each time."""
-    record = _read_whole(root)
-    if record is not None and time.time() - record.newest > _YOUNG:
-        return record
-    for _ in range(readings):
-        time.sleep(_PAUSE)
-        record, earlier = read_working_tree(root), record
-        if record == earlier:
-            return record
-    return None
+    found = _read_tree(root)
+    if isinstance(found, UserError) or time.time() - found.newest <= _YOUNG:
+        for _ in range(readings):
+            time.sleep(_PAUSE)
+            found, earlier = _read_tree(root), found
+            if found == earlier or (isinstance(found, UserError) and str(found) == str(earlier)):
+                break
+        else:
+            return None
+    if isinstance(found, UserError):
+        raise found
+    return found
 
 
-def _read_whole(root: Path) -> Record | None:
-    """None if it makes no sense, which half a file may not."""
+def _read_tree(root: Path) -> Record | UserError:
+    """Half a file may make no sense."""
     try:
         return read_working_tree(root)
-    except UserError:
-        return None
+    except UserError as error:
+        return error
 
 
 def _read_commit(root: Path, commit: str, git: _git.Git, before: _Seen | None) -> _Seen:
