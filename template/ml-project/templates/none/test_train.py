@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from kit.testing import fake_run, typed_config
 from {{ cookiecutter.__package_name }}.data import (
     ingest,
     load,
+    main,
+    taken,
 )
 from {{ cookiecutter.__package_name }}.train import (
     TrainConfig,
@@ -30,7 +33,34 @@ def config(tmp_path: Path) -> TrainConfig:
 def test_the_measurements_are_the_same_each_time(config: TrainConfig, tmp_path: Path) -> None:
     ingest(tmp_path / "again.csv")
 
-    assert load(tmp_path / "again.csv") == load(Path(config.data))
+    assert (tmp_path / "again.csv").read_bytes() == Path(config.data).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("at", "count"),
+    [
+        ("2012-06-01T00:00:00+00:00", 0),
+        ("2013-01-02T20:00:00+00:00", 1),
+        ("2013-07-02T12:00:00+00:00", 100),
+        ("2014-01-01T02:00:00+02:00", 200),
+        ("2031-05-05T00:00:00+00:00", 200),
+    ],
+)
+def test_more_and_more_of_them_are_known_through_the_year(at: str, count: int) -> None:
+    assert taken(datetime.fromisoformat(at)) == count
+
+
+def test_the_stage_writes_what_was_known_when_the_run_was_due(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KIT_SCHEDULED_AT", "2013-02-01T02:00:00+00:00")
+    main()
+    assert load(Path("data/measurements.csv")) == load(Path(config.data))[:17]
+
+    monkeypatch.setenv("KIT_SCHEDULED_AT", "2013-01-01T02:00:00+00:00")
+    with pytest.raises(SystemExit, match="nothing was measured until 2013-01-01T02:00"):
+        main()
 
 
 def test_the_line_is_found_and_kept(config: TrainConfig, tmp_path: Path) -> None:

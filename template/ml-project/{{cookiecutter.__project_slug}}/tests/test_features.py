@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from {{ cookiecutter.__package_name }}.features import (
     CATEGORICAL,
     KNOWN_BEFORE_DEPARTURE,
     NUMERIC,
+    by_day,
     features,
     split,
 )
@@ -87,4 +90,31 @@ def test_only_the_training_flights_are_thinned(config: Callable[..., TrainConfig
 
 def test_months_out_of_order_are_refused(config: Callable[..., TrainConfig]) -> None:
     with pytest.raises(ValueError, match="split by time"):
-        split(config("baseline", "data.valid_months=[3]").data, seed=0)
+        split(config("baseline", "data.months.valid=[3]").data, seed=0)
+
+
+def test_the_whole_year_is_split_the_same_by_day_and_by_month(config: Callable[..., TrainConfig]) -> None:
+    by_days, by_months = (split(config("baseline", f"data={data}").data, seed=0) for data in ("known", "nyc2013"))
+
+    for part in ("train", "valid", "test"):
+        np.testing.assert_array_equal(getattr(by_days, part).late, getattr(by_months, part).late)
+
+
+@pytest.mark.parametrize("known", range(3, 366, 11))
+def test_of_the_days_known_the_last_sixth_is_reported_on_and_the_sixth_before_it_chosen_on(known: int) -> None:
+    dates = pd.date_range("2013-01-01", periods=known).repeat(2)
+    flights = pd.DataFrame({"year": dates.year, "month": dates.month, "day": dates.day, "number": range(len(dates))})
+
+    parts = [sorted(part["number"]) for part in by_day(flights.sample(frac=1, random_state=known))]
+
+    assert [*chain(*parts)] == flights["number"].to_list()  # each flight in one part, in order of time
+    train, valid, test = (len(part) / 2 for part in parts)
+    assert min(train, valid) >= 1
+    assert valid == test == math.ceil(known / 6)
+
+
+def test_two_days_are_too_few(folder: Path) -> None:
+    january = load(folder, [1])
+
+    with pytest.raises(ValueError, match="flights of 2 days are known"):
+        by_day(january[january["day"] <= 2])

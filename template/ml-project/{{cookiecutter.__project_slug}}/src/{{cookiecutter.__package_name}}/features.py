@@ -10,6 +10,7 @@ Only the columns in `KNOWN_BEFORE_DEPARTURE` are ever read to make features. In 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,17 @@ from numpy.typing import NDArray
 
 from {{ cookiecutter.__package_name }} import data
 
-__all__ = ["CATEGORICAL", "KNOWN_BEFORE_DEPARTURE", "NUMERIC", "Examples", "Split", "features", "split"]
+__all__ = [
+    "CATEGORICAL",
+    "KNOWN_BEFORE_DEPARTURE",
+    "NUMERIC",
+    "Examples",
+    "Split",
+    "by_day",
+    "by_month",
+    "features",
+    "split",
+]
 
 KNOWN_BEFORE_DEPARTURE = (
     "year",
@@ -85,21 +96,49 @@ def features(flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def split(config: data.DataConfig, *, seed: int) -> Split:
-    """Read the flights and split them by time, never by shuffle.
+    """Read the flights and split them by time, never by shuffle: by the config's months, or by day if it has none.
 
     Flights without an arrival delay (cancelled or diverted: 2.8 % of them) have no answer and are left out. Only the
     training flights are thinned to `train_fraction`, so every model is judged by the same flights.
 
     Raises:
-        ValueError: If the months are not in order of time.
+        ValueError: If the months are not in order of time, or there are too few days.
     """
-    months = [config.train_months, config.valid_months, config.test_months]
-    for earlier, later in pairwise(months):
-        if max(earlier) >= min(later):
-            raise ValueError(f"months must be split by time: {earlier} does not come before {later}")
-    train, valid, test = (data.load(Path(config.folder), part) for part in months)
+    folder = Path(config.folder)
+    train, valid, test = by_day(data.load(folder)) if config.months is None else by_month(folder, config.months)
     train = train.sample(frac=config.train_fraction, random_state=seed).sort_index()
     return Split(*(_examples(part, config.late_after) for part in (train, valid, test)))
+
+
+def by_month(folder: Path, months: data.Months) -> list[pd.DataFrame]:
+    """The flights of the training, validation and test months.
+
+    Raises:
+        ValueError: If the months are not in order of time.
+    """
+    parts = [months.train, months.valid, months.test]
+    for earlier, later in pairwise(parts):
+        if max(earlier) >= min(later):
+            raise ValueError(f"months must be split by time: {earlier} does not come before {later}")
+    return [data.load(folder, part) for part in parts]
+
+
+def by_day(flights: pd.DataFrame) -> list[pd.DataFrame]:
+    """The flights known so far: those to learn from, those to choose on, and those to report on.
+
+    The last sixth of the days (rounded up) is to report on, and the sixth before it to choose on. Of January alone that
+    leaves 19 days to learn from, of the year January to August.
+
+    Raises:
+        ValueError: If there are flights of fewer than three days.
+    """
+    date = pd.to_datetime(flights[["year", "month", "day"]])
+    days = sorted(date.unique())
+    if len(days) < 3:  # noqa: PLR2004
+        raise ValueError(f"flights of {len(days)} days are known: too few to learn, choose and report on")
+    held_out = math.ceil(len(days) / 6)
+    valid, test = date >= days[-2 * held_out], date >= days[-held_out]
+    return [flights[~valid], flights[valid & ~test], flights[test]]
 
 
 def _examples(flights: pd.DataFrame, late_after: int) -> Examples:
