@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TypeVar
 
-from kit import _near
+from kit import _near, redact
 from kit._durations import parse_duration
 from kit.errors import UserError
 
@@ -106,7 +107,7 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
 
 
 def _show(value: object) -> str:
-    shown = repr(value)
+    shown = re.sub(r"://[^\s'\"]+", f"://{redact.MASK}", redact.mask(repr(value)))  # an alert's URL is a secret
     return "nothing" if value is None else f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:57] + '...'}"
 
 

@@ -17,7 +17,17 @@ from kit.models import Launch, Origin, Request, RunSpec, from_json, masked, to_j
 from kit.project import Project
 from kit.redact import mask
 
-__all__ = ["Draft", "compose", "draft", "new_id", "plan", "plan_claimed", "write_plan", "writing"]
+__all__ = [
+    "Draft",
+    "compose",
+    "draft",
+    "new_id",
+    "plan",
+    "plan_claimed",
+    "schedule_environment",
+    "write_plan",
+    "writing",
+]
 
 _ID_BYTES = 5
 _LARGEST_SEED = 2**63 - 1
@@ -116,7 +126,7 @@ def plan_claimed(project: Project, run_id: str) -> RunSpec:
     run = project.paths.run(run_id)
     request = from_json(run.request.read_bytes(), Request)
     run.request.unlink()  # it may hold secrets; from here on only this process has them
-    os.environ.update(_schedule_environment(request.origin))
+    os.environ.update(schedule_environment(request.origin))
     spec = plan(project, request, run_id=run_id, progress=True)
     public = masked(spec)
     with _or_no_snapshot(project, run_id):
@@ -188,7 +198,7 @@ def _tags(values: Mapping[str, object], asked: Mapping[str, str]) -> dict[str, s
     return {key: mask(value) for key, value in (own | dict(asked)).items()}
 
 
-def _schedule_environment(origin: Origin) -> dict[str, str]:
+def schedule_environment(origin: Origin) -> dict[str, str]:
     """What stages, configs and the task find in their environment."""
     if origin.kind != "schedule" or origin.parent is None or origin.scheduled_at is None:
         return {}
@@ -201,7 +211,7 @@ def _schedule_environment(origin: Origin) -> dict[str, str]:
 
 def _command(origin: Origin) -> tuple[str, ...] | None:
     """What would be typed to have the run of a schedule; None for what was typed."""
-    told = _schedule_environment(origin)
+    told = schedule_environment(origin)
     return ("kit", "run", "--schedule", told["KIT_SCHEDULE"], "--at", told["KIT_SCHEDULED_AT"]) if told else None
 
 

@@ -269,3 +269,10 @@ def test_what_is_stored_and_shown_holds_no_secret() -> None:
     shown = to_json(masked(schedule)).decode()
     assert masked(schedule).alert.to == ("slack://***", "***", "mailto://***")
     assert not any(secret in shown for secret in ("secret", "hidden", "pw@", "hunter2"))
+
+
+def test_a_mistake_shows_no_secret_either() -> None:
+    with pytest.raises(UserError) as caught:
+        parse(alert={"to": {"slack": "slack://T0/B0/secret", "password": "hunter2"}})
+    assert "secret" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
