@@ -101,7 +101,7 @@ def _http(url: str, path: str, *, fix: str) -> Answer:
             return Answer(ok=True, what=f"{shown} answers")
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code < 500:
+        if error.code < 500 and error.code != 407:  # a proxy that does not let us through
             return Answer(ok=True, what=f"{shown} answers")
         return Answer(ok=False, what=f"{shown} answers {error.code} {error.reason}", fix=fix)
     except (OSError, HTTPException, ValueError) as error:

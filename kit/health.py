@@ -199,7 +199,7 @@ def _late(schedule: Schedule, state: ScheduleState | None, facts: _Facts, now: d
     ]
     if waiting:
         return _overdue(min(waiting), "it waits for its turn", now)
-    due = latest_due(state.trigger, in_time)
+    due = latest_due(state.trigger, in_time - datetime.resolution)
     # One that was claimed before any scheduler came to it was asked for: `kit run --schedule NAME --at due`.
     if due is None or due <= state.cursor or facts.is_claimed((schedule.name, due)):
         return None

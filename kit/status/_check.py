@@ -1,0 +1,75 @@
+"""What a look at one thing comes to, and the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from kit._durations import rough_duration
+from kit.errors import KitError, from_os_error
+
+__all__ = ["DAY", "MOST", "Check", "State", "age", "ago", "amount", "failed", "said", "show"]
+
+DAY = 86400.0
+"""Seconds."""
+MOST = 1000
+"""So many records of a kind are looked at."""
+
+
+class State(StrEnum):
+    """How one thing is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """Worth a look; production goes on."""
+    BAD = "bad"
+    """Somebody has to do something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was looked at, and how it is.
+
+    Attributes:
+        what: One line, without secrets.
+        fix: What to do, as an imperative; None if nothing is to be done.
+        values: The same as figures, for machines: counts, bytes, seconds.
+    """
+
+    name: str
+    state: State
+    what: str
+    fix: str | None = None
+    values: Mapping[str, float | str | None] = field(default_factory=dict)
+
+
+def failed(name: str, error: KitError | OSError) -> Check:
+    told = from_os_error(error) if isinstance(error, OSError) else error
+    return Check(name, State.BAD, said(told), told.fix)
+
+
+def said(error: KitError) -> str:
+    return error.what if error.where is None else f"{error.what} ({error.where})"
+
+
+def ago(instant: datetime, now: datetime) -> str:
+    return f"{rough_duration((now - instant).total_seconds())} ago"
+
+
+def show(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def age(instant: datetime, now: datetime) -> float:
+    """Seconds; not less than none, if the clock was set back."""
+    return max(0.0, (now - instant).total_seconds())
+
+
+def amount(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
