@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 import yaml
 
-from kit import _git
 from kit._dvc_tree import directory_md5
 from kit._stat_cache import Kind
+from kit._working_tree import WorkingTree
 from kit.errors import UserError
 
-__all__ = ["DVC_FILES", "Files", "Output", "WorkingTree", "find_dvc_root", "read_outputs", "read_stages"]
+__all__ = ["DVC_FILES", "Files", "Output", "find_dvc_root", "read_outputs", "read_stages"]
 
 DVC_FILES = ("*.dvc", "dvc.yaml")
 """What the files are called in which outputs are declared."""
@@ -53,29 +53,6 @@ class Files(Protocol):
     def read(self, path: Path) -> bytes:
         """The content of a file; raises OSError if it has none."""
         ...
-
-
-class WorkingTree:
-    """What lies in the project now, files that git ignores aside.
-
-    Attributes:
-        newest: When the youngest of the files read so far was written, in seconds since the epoch.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.newest = 0.0
-
-    def names(self) -> Iterable[str]:
-        patterns = [f":(glob)**/{pattern}" for pattern in DVC_FILES]
-        listing = _git.run(self._root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns)
-        names = {os.fsdecode(name) for name in listing.split(b"\0") if name}
-        return [name for name in names if (self._root / name).is_file()]
-
-    def read(self, path: Path) -> bytes:
-        with path.open("rb") as file:
-            self.newest = max(self.newest, os.fstat(file.fileno()).st_mtime)
-            return file.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +96,7 @@ def read_outputs(root: Path, files: Files | None = None) -> list[Output]:
         UserError: If one of the files is not YAML, or the project is not in a git repository.
         HostError: If git is not installed.
     """
-    files = WorkingTree(root) if files is None else files
+    files = WorkingTree(root, DVC_FILES) if files is None else files
     found: dict[str, Output] = {}
     for name in sorted(files.names()):
         path = root / name
@@ -134,7 +111,7 @@ def read_stages(root: Path) -> set[str]:
 
     Raises as `read_outputs` does.
     """
-    files = WorkingTree(root)
+    files = WorkingTree(root, DVC_FILES)
     found: set[str] = set()
     for name in files.names():
         path = root / name

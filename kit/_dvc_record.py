@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from kit._dvc_files import DVC_FILES, Files, Output, WorkingTree, find_dvc_root, read_outputs
+from kit._dvc_files import DVC_FILES, Files, Output, find_dvc_root, read_outputs
 from kit._dvc_tree import Tree
 from kit._git import Git, GitFailed
 from kit._git_tree import CommitTree
 from kit._near import did_you_mean, nearest
 from kit._stat_cache import StatCache
+from kit._working_tree import WorkingTree
 from kit.errors import UserError, from_os_error
 
 __all__ = ["Record", "read_commit", "read_working_tree"]
@@ -30,13 +31,13 @@ class Record:
     Args:
         outputs: What DVC's files say.
         where: What they were read from, for errors.
-        newest: When the youngest of the files was written, in seconds since the epoch; a commit's are never young.
+        files: The files read, if they were the working tree's.
     """
 
-    def __init__(self, outputs: Iterable[Output], where: str, newest: float = 0.0) -> None:
+    def __init__(self, outputs: Iterable[Output], where: str, files: WorkingTree | None = None) -> None:
         self._versions = {output.path: output.md5 for output in outputs}
         self._where = where
-        self.newest = newest
+        self.files = files
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self._versions == other._versions
@@ -82,19 +83,21 @@ class Record:
         return UserError(f"DVC has no output {path!r}", where=self._where, fix=fix)
 
 
-def read_working_tree(root: Path) -> Record:
+def read_working_tree(root: Path, before: Record | None = None) -> Record:
     """What the files in the project say now.
 
     Args:
         root: The project, resolved.
+        before: What they said earlier; given back if none of them changed.
 
     Raises:
         UserError: If a file of DVC's cannot be made sense of, or the project is in no git repository.
         HostError: If git is not installed, or a file cannot be read.
     """
-    files = WorkingTree(root)
-    outputs = _outputs(root, files, find_dvc_root(root))
-    return Record(outputs, str(root), files.newest)
+    files = WorkingTree(root, DVC_FILES)
+    if before is not None and before.files is not None and files.is_as(before.files):
+        return before
+    return Record(_outputs(root, files, find_dvc_root(root)), str(root), files)
 
 
 def read_commit(root: Path, commit: str, git: Git) -> Record:

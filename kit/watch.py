@@ -27,9 +27,8 @@ __all__ = ["DataWatch"]
 _PATIENCE = 120.0
 _CLOSING = 5.0
 """Seconds that git has to end when nobody waits for it any longer."""
-_YOUNG = 2.0
-"""Seconds. DVC writes its files piece by piece; one that is younger than this is read twice."""
 _PAUSE = 0.1
+"""Seconds between two readings of files that are being written."""
 _READINGS = 100
 
 
@@ -222,16 +221,16 @@ def _fill(look: _Look, read: Callable[[], _Seen | None]) -> None:
 
 def _read_here(root: Path, source: _Source, before: _Seen | None, *, patient: bool) -> _Seen | None:
     if source.rev is None:
-        record = _read_settled(root, _READINGS if patient else 1)
+        record = _read_settled(root, before.record if before else None, _READINGS if patient else 1)
         return None if record is None else _Seen(None, record)
     git = _git.offline(root)
     return _read_commit(root, resolve(git, source.rev), git, before)
 
 
-def _read_settled(root: Path, readings: int) -> Record | None:
+def _read_settled(root: Path, before: Record | None, readings: int) -> Record | None:
     """What the working tree says; None if it says something else each time."""
-    found = _read_tree(root)
-    if isinstance(found, UserError) or time.time() - found.newest <= _YOUNG:
+    found = _read_tree(root, before)
+    if isinstance(found, UserError) or not (found.files and found.files.is_settled):
         for _ in range(readings):
             time.sleep(_PAUSE)
             found, earlier = _read_tree(root), found
@@ -244,10 +243,10 @@ def _read_settled(root: Path, readings: int) -> Record | None:
     return found
 
 
-def _read_tree(root: Path) -> Record | UserError:
+def _read_tree(root: Path, before: Record | None = None) -> Record | UserError:
     """Half a file may make no sense."""
     try:
-        return read_working_tree(root)
+        return read_working_tree(root, before)
     except UserError as error:
         return error
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from kit import _dvc_files, data
 from kit._dvc_files import Output
-from kit._dvc_record import Record
+from kit._dvc_record import Record, read_working_tree
 from kit.errors import HostError, KitError, UserError
 from kit.project import Project, open_project
 from kit.schedule import Schedule
@@ -528,6 +528,46 @@ class TestLook:
         # A commit that was read once is not read again.
         assert len(watch.look(here | there, after(60), wait=False)) == 400
         assert sorted(calls()) == ["ls-files", "rev-parse"]
+
+
+class TestUnchangedFiles:
+    """They are not read again."""
+
+    def test_same_record(self, opened: Project) -> None:
+        before = read_working_tree(opened.root)
+
+        assert read_working_tree(opened.root, before) is before
+        assert read_working_tree(opened.root) == before
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("new.dvc", f"outs: [{{md5: {NEW}, path: new}}]"),
+            ("data.csv.dvc", f"outs: [{{md5: {NEW}, path: data.csv}}]"),
+            ("dvc.lock", f"stages: {{s: {{outs: [{{md5: {NEW}, path: made}}]}}}}"),
+            ("params.yaml", "name: other"),
+            (".dvcignore", "data.csv.dvc\n"),
+        ],
+    )
+    def test_any_change_is_seen(self, opened: Project, name: str, text: str) -> None:
+        write(opened.root, {"dvc.yaml": "stages: {s: {cmd: x, outs: [made]}, t: {cmd: x, outs: ['${name}']}}"})
+        os.utime(opened.root / "dvc.yaml", (1e9, 1e9))
+        before = read_working_tree(opened.root)
+        assert read_working_tree(opened.root, before) is before
+
+        write(opened.root, {name: text})
+        changed = read_working_tree(opened.root, before)
+        (opened.root / name).unlink()
+        gone = read_working_tree(opened.root, changed)
+
+        assert changed != before
+        assert gone != changed
+
+    def test_young_files_are_read_again(self, opened: Project) -> None:
+        (opened.root / "data.csv.dvc").touch()
+        before = read_working_tree(opened.root)
+
+        assert read_working_tree(opened.root, before) is not before
 
 
 class TestHalfWritten:
