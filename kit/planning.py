@@ -16,6 +16,7 @@ from kit.errors import KitError, UserError, from_os_error
 from kit.models import Launch, Origin, Request, RunSpec, from_json, masked, to_json
 from kit.project import Project
 from kit.redact import mask
+from kit.states import RunStatus, check_transition
 
 __all__ = [
     "Draft",
@@ -126,6 +127,7 @@ def plan_claimed(project: Project, run_id: str) -> RunSpec:
     run = project.paths.run(run_id)
     request = from_json(run.request.read_bytes(), Request)
     run.request.unlink()  # it may hold secrets; from here on only this process has them
+    check_transition(project.store.get(run_id).status, RunStatus.RUNNING)  # before any data is touched
     os.environ.update(schedule_environment(request.origin))
     spec = plan(project, request, run_id=run_id, progress=True)
     public = masked(spec)

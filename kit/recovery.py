@@ -33,15 +33,18 @@ _BEGINNING = timedelta(seconds=10)
 """How long a supervisor may take to say its first word, when the process that was to start it is gone."""
 
 
-def recover(project: Project) -> list[RunRecord]:
+def recover(project: Project, now: datetime | None = None) -> list[RunRecord]:
     """Settle every run that is said to be active and is not; gives those that were settled.
 
     The store has the truth when this returns. MLflow is told by a process of its own, since loading it takes longer
     than anyone wants to wait for a list of runs.
+
+    Args:
+        now: The instant by which silence is measured; None asks the clock.
     """
     settled = []
     for record in project.store.runs(RunQuery(statuses=_BEGUN)):
-        reason = _why_lost(project, record, _clock.now())
+        reason = _why_lost(project, record, now or _clock.now())
         if reason is None:
             continue
         lost = lose(project, record, reason)
@@ -72,7 +75,7 @@ def end(project: Project, record: RunRecord, outcome: Outcome) -> RunRecord:
         )
         if run.spec.exists():
             tell_tracker(run, project.root)
-        elif record.commit is None:
+        elif record.commit is None:  # not even planned
             close_unplanned(project.paths, project.store, record)
     return project.store.get(record.run_id)
 

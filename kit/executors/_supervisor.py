@@ -248,17 +248,18 @@ class Supervisor:
             result = from_json(self._run.result.read_bytes(), Result)
         outcome = judge(returncode, result, self._stop, timeout=self._limits.timeout)
         self._persist(store, outcome)
-        if not self._run.spec.exists():
+        record = store.get(self._run_id)
+        if record.commit is None and not self._run.spec.exists():
             from kit.executors._unplanned import close_unplanned
 
-            close_unplanned(self._project, store, store.get(self._run_id))
+            close_unplanned(self._project, store, record)
             return
         if result is not None and result.tracked and outcome.exit_code == result.exit_code:
             store.attach(self._run_id, tracked=True)
             return
         # A run that came to track and says it could not is for `recovery` to bring up later: asking again now would
         # keep its user waiting. One that was rejected is none.
-        could_not = result is not None and store.get(self._run_id).started_at is not None
+        could_not = result is not None and record.started_at is not None
         rejected = result is not None and result.rejected
         if self._stop is not None or not (could_not or rejected):
             self._tell_tracker()

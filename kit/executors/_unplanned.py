@@ -18,6 +18,5 @@ def close_unplanned(project: ProjectPaths, store: Store, record: RunRecord) -> N
     run = project.run(record.run_id)
     with contextlib.suppress(OSError, KitError):
         run.request.unlink(missing_ok=True)  # it may hold secrets
-        if record.commit is None:
-            vcs.delete_snapshot(project.root, record.run_id)  # it may have been killed just after that was taken
+        vcs.delete_snapshot(project.root, record.run_id)  # it may have been killed just after that was taken
     store.attach(record.run_id, tracked=True)
