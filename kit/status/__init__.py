@@ -64,7 +64,8 @@ def check(project: Project, now: datetime) -> Status:
     found: tuple[tuple[ScheduleHealth, ...], Mapping[RunStatus, int]] = ((), {})
     try:
         store = _settle(project, now)
-        loaded = Schedules(project).load()
+        loaded, unreadable = _load(project)
+        checks += unreadable
         schedules = health.look(project, loaded, now)
         found = schedules, project.store.counts()
         checks += _checks(project, loaded, schedules, now)
@@ -72,6 +73,14 @@ def check(project: Project, now: datetime) -> Status:
         store = failed("store", error)
     checks += [store, check_disk(project), check_reach("mlflow", mlflow), check_reach("dvc", remote)]
     return Status(project.name, now, tuple(checks), *found)
+
+
+def _load(project: Project) -> tuple[Loaded, list[Check]]:
+    """The schedules; if not even their folder can be read, none, and what is wrong."""
+    try:
+        return Schedules(project).load(), []
+    except KitError as error:
+        return Loaded({}, {}), [failed("schedules", error)]
 
 
 def _checks(project: Project, loaded: Loaded, schedules: Sequence[ScheduleHealth], now: datetime) -> Iterator[Check]:
