@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from kit import data, planning
+from kit import alerts, data, planning
 from kit._durations import format_duration
 from kit._dvc_files import read_stages
 from kit._near import did_you_mean, nearest
@@ -20,7 +20,7 @@ from kit.models import Origin, Request
 from kit.policies import CatchUpMode
 from kit.project import Project
 from kit.redact import mask
-from kit.schedule import Schedule
+from kit.schedule import Schedule, masked
 from kit.schedules import Loaded
 from kit.triggers import Once, OnData, next_after
 
@@ -60,7 +60,7 @@ class _Checks:
         self._drafted: dict[tuple[object, ...], KitError | None] = {}
 
     def of(self, schedule: Schedule, where: str) -> Iterator[KitError]:
-        for check in (self._experiment, self._repro, self._data, self._slots, self._once):
+        for check in (self._experiment, self._repro, self._data, self._slots, self._once, self._alert):
             try:
                 yield from check(schedule, where)
             except KitError as error:
@@ -130,6 +130,12 @@ class _Checks:
                 where=where,
                 fix="Give an instant to come, or set `enabled: false`.",
             )
+
+    def _alert(self, schedule: Schedule, where: str) -> Iterator[KitError]:
+        for url, shown in zip(schedule.alert.to, masked(schedule).alert.to, strict=True):
+            if (problem := alerts.check_url(url)) is not None:
+                what, _, fix = problem.partition(". ")
+                yield UserError(f"alert.to: {shown}: {what}", where=where, fix=fix or "Mend the URL.")
 
     def _has_fired(self, name: str) -> bool:
         known = self._project.paths.store.exists()  # looking makes none

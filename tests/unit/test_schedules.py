@@ -18,8 +18,9 @@ from kit import config, schedules
 from kit.errors import HostError, UserError
 from kit.policies import Retry
 from kit.project import open_project
-from kit.schedule import parse_schedule
+from kit.schedule import _KEYS, parse_schedule
 from kit.schedules import Loaded, Schedules
+from kit.settings import parse_settings
 from kit.triggers import Cron
 from tests.conftest import write
 
@@ -357,6 +358,16 @@ def test_whatever_a_file_holds_the_others_are_loaded(slips: list[tuple[int, int,
         loaded = found.load()
     assert "nightly" in loaded.schedules
     assert {*loaded.schedules, *loaded.broken} == {"nightly", "odd"}
+
+
+def test_the_page_has_every_key_in_order() -> None:
+    assert re.findall(r"^\| \[`(\w+)`\]", PAGE.read_text(), re.MULTILINE) == list(_KEYS)
+
+
+def test_the_settings_of_the_page_are_settings() -> None:
+    (toml,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    parsed = parse_settings(toml, where="the page")
+    assert (parsed.slots, parsed.max_runs) == ({"gpu": 2, "licence": 1}, 4)
 
 
 def examples() -> list[str]:
