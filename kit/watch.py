@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 import weakref
@@ -19,6 +20,7 @@ from kit._git_fetch import BoundedGit, fetch
 from kit._git_tree import resolve
 from kit.errors import KitError, ServiceError, UserError, from_os_error
 from kit.project import Project
+from kit.redact import mask
 from kit.schedule import Schedule
 from kit.triggers import OnData
 
@@ -147,8 +149,13 @@ class DataWatch:
         thread = threading.Thread(
             target=_fetch_all, args=(self._git, looks, dict(self._seen)), name=f"kit-watch-{remote}", daemon=True
         )
-        self._threads[:] = [*(other for other in self._threads if other.is_alive()), thread]
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # so Python says that the machine has none left
+            for look in looks:
+                look.outcome.set_exception(from_os_error(OSError(errno.EAGAIN, "")))
+        else:
+            self._threads[:] = [*(other for other in self._threads if other.is_alive()), thread]
 
     def _add(self, look: _Look, now: datetime) -> None:
         self._looks.append(look)
@@ -161,7 +168,7 @@ class DataWatch:
         futures.wait([look.outcome for look in self._looks], timeout=self._git.patience + _CLOSING)
         for look in self._looks:
             if not look.outcome.done():
-                what = f"remote {look.source.remote!r} is not done within {self._git.patience:g} s"
+                what = mask(f"remote {look.source.remote!r} is not done within {self._git.patience:g} s")
                 self._problems |= dict.fromkeys(look.triggers, ServiceError(what, fix="Look again later."))
 
     def _collect(self, watched: Mapping[str, OnData]) -> dict[str, str]:
