@@ -94,9 +94,9 @@ def _http(url: str, path: str, *, fix: str) -> Answer:
     from http.client import HTTPException
 
     shown = mask(url)
-    split = urlsplit(url)
-    plain = split._replace(netloc=split.netloc.rpartition("@")[2]).geturl().rstrip("/") + path
     try:
+        split = urlsplit(url)
+        plain = split._replace(netloc=split.netloc.rpartition("@")[2]).geturl().rstrip("/") + path
         with urllib.request.urlopen(plain, timeout=_PATIENCE, context=_tls(plain)):  # noqa: S310 http or https
             return Answer(ok=True, what=f"{shown} answers")
     except urllib.error.HTTPError as error:
@@ -122,8 +122,9 @@ def _tls(url: str) -> ssl.SSLContext | None:
 
 
 def _database(uri: str, port: int) -> Answer:
-    shown, split = mask(uri), urlsplit(uri)
+    shown = mask(uri)
     try:
+        split = urlsplit(uri)
         with socket.create_connection((split.hostname or "localhost", split.port or port), timeout=_PATIENCE):
             return Answer(ok=True, what=f"{shown} answers")
     except (OSError, ValueError) as error:
