@@ -244,6 +244,14 @@ def test_runs_are_chosen_by_metrics_and_parameters(
     assert set(ids(store, where=(Comparison(key, operator, value),))) == expected
 
 
+def test_runs_are_counted_by_status(store: Store) -> None:
+    assert store.counts() == {}
+    for run_id in ("a1", "a2", "a3"):
+        add(store, run_id)
+    store.transition("a2", RunStatus.CANCELLED, at=INSTANT)
+    assert store.counts() == {RunStatus.QUEUED: 2, RunStatus.CANCELLED: 1}
+
+
 def test_a_prefix_means_itself(store: Store) -> None:
     for minutes, run_id in enumerate(["ab1", "ab2", "b_3"]):
         add(store, run_id, minutes=minutes)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit._durations import format_duration, parse_duration
+from kit._durations import format_duration, parse_duration, rough_duration
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,12 @@ def test_what_is_shown_can_be_read(seconds: float) -> None:
 def test_what_is_shown() -> None:
     shown = [format_duration(seconds) for seconds in (0, 0.25, 59.9999999, 90, 5400, 86400, 7 * 86400 + 61)]
     assert shown == ["0 s", "0.25 s", "1 m", "1 m 30 s", "1 h 30 m", "1 d", "7 d 1 m 1 s"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0 s"), (0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h"), (47 * 3600, "47 h"),
+     (48 * 3600, "2 d"), (100 * 86400, "100 d")],
+)  # fmt: skip
+def test_what_one_would_say(seconds: float, text: str) -> None:
+    assert rough_duration(seconds) == text
