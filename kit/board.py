@@ -84,6 +84,7 @@ class Rules:
         starter: The process that asks, and will start the runs.
         owns: Whether a schedule is this scheduler's; what is another's is left alone.
         follows: Whether it sees all schedules, and so can tell those that come after a success.
+        starts: Which fires it may start; the others wait for somebody else, and nothing waits for them meanwhile.
     """
 
     schedules: Mapping[str, Schedule]
@@ -97,6 +98,7 @@ class Rules:
     due: Collection[str] = ()
     owns: Callable[[str], bool] = lambda _name: True
     follows: bool = True
+    starts: Callable[[FireKey], bool] = lambda _key: True
 
 
 @dataclass(slots=True)
@@ -396,6 +398,7 @@ class _Turn:
         paused = state is not None and state.paused_at is not None
         return (
             self._rules.owns(fire.schedule)
+            and self._rules.starts(fire.key)
             and fire.schedule in self._rules.schedules
             and (not paused or fire.origin in {FireOrigin.REQUEST, FireOrigin.BACKFILL})
         )
@@ -440,8 +443,9 @@ class _Turn:
 
     def start(self) -> None:
         """Start what there are slots for."""
+        # What has ended, and is nobody's to settle or not settled yet, takes no slot.
         running = [item.fire for item in [*self._active.values(), *self._others]
-                   if item.fire.status is FireStatus.RUNNING]  # fmt: skip
+                   if item.fire.status is FireStatus.RUNNING and not item.attempt.status.is_terminal]  # fmt: skip
         used: Counter[str] = Counter()
         for fire in running:
             if (schedule := self._rules.schedules.get(fire.schedule)) is not None:

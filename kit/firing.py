@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
 from kit.board import Board, Moves, advance, request
@@ -12,7 +12,7 @@ from kit.errors import UserError
 from kit.fires import Fire, FireOrigin, FireQuery, Gap, ScheduleState
 from kit.project import Project
 from kit.schedule import Schedule
-from kit.scheduler import rules_of
+from kit.scheduler import put_into_words, rules_of
 from kit.schedules import Loaded
 from kit.states import FIRE_TRANSITIONS, FireStatus
 from kit.triggers import After, OnData, iter_due, latest_due
@@ -21,6 +21,7 @@ __all__ = [
     "BACKFILL_LIMIT",
     "Claimed",
     "backfill",
+    "begin",
     "claim",
     "due_for_backfill",
     "due_instant",
@@ -31,6 +32,8 @@ __all__ = [
 
 BACKFILL_LIMIT = 10_000
 """How many fires one backfill asks for at most; a mistyped year is not a million runs."""
+_AHEAD = timedelta(minutes=5)
+"""How far the clock of who asks may be ahead of this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,17 @@ class Claimed:
 def claim(
     project: Project, schedule: Schedule, instants: Sequence[datetime], now: datetime, *, origin: FireOrigin
 ) -> Claimed:
-    """Ask for these very fires; whoever runs schedules runs them in their turn."""
+    """Ask for these very fires; whoever runs schedules runs them in their turn.
+
+    Raises:
+        UserError: If one of them is yet to come.
+    """
+    if instants and (last := max(instants)) > now + _AHEAD:
+        raise UserError(
+            f"{last.isoformat(sep=' ')} is yet to come",
+            where=f"schedule {schedule.name}",
+            fix="Give an instant of the past: what runs now for a later one does not run again when that is due.",
+        )
     loaded = Loaded({schedule.name: schedule}, {})
     rules = rules_of(project, loaded)
     claimed: list[Fire] = []
@@ -130,9 +143,20 @@ def due_instant(schedule: Schedule, now: datetime) -> datetime:
     return instant
 
 
+def begin(project: Project, schedule: Schedule, now: datetime) -> None:
+    """Count from now on: what was due before is nobody's."""
+    state = ScheduleState(schedule.name, schedule.trigger, now, schedule.enabled)
+    project.store.fires.act(lambda _board: Moves(now, states={schedule.name: state}))
+
+
 def pause(project: Project, schedule: Schedule, now: datetime, *, why: str | None = None) -> None:
     """Begin nothing of a schedule until it is resumed, but what is asked for; what runs goes on."""
-    _set(project, schedule, now, lambda state: replace(state, paused_at=state.paused_at or now, paused_why=why))
+    _set(
+        project,
+        schedule,
+        now,
+        lambda state: replace(state, paused_at=state.paused_at or now, paused_why=why or state.paused_why),
+    )
 
 
 def resume(project: Project, schedule: Schedule, now: datetime) -> None:
@@ -149,12 +173,10 @@ def resume(project: Project, schedule: Schedule, now: datetime) -> None:
 
 def _set(project: Project, schedule: Schedule, now: datetime, change: Callable[[ScheduleState], ScheduleState]) -> None:
     """Change a schedule's state; what was due before counts by how it was before."""
-    rules = rules_of(
-        project, Loaded({schedule.name: schedule}, {}), due=[schedule.name], owns=lambda _name: False, follows=False
-    )
+    rules = rules_of(project, Loaded({schedule.name: schedule}, {}), due=[schedule.name], owns=lambda _name: False)
 
     def decide(board: Board) -> Moves:
-        moves = advance(board, rules, now)
+        moves = put_into_words(advance(board, rules, now), rules)
         moves.states[schedule.name] = change(moves.states.get(schedule.name) or board.states[schedule.name])
         return moves
 

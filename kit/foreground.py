@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,49 +38,62 @@ class Shown:
 def drive(project: Project, source: Source, key: FireKey, show: Shown) -> Fire:
     """See a claimed fire through: wait for its turn, run it, try again as its schedule says.
 
-    Stopping it (Ctrl-C) cancels the fire, also while it waits.
+    Ctrl-C cancels the fire, also while it waits. An attempt that somebody else started is theirs, and goes on.
 
     Raises:
-        HostError: If an attempt cannot be started here, and the schedule does not say to try again.
+        KitError: If the last attempt could not even be started here.
+        KeyboardInterrupt: If it was stopped, and the fire goes on.
     """
     scheduler = Scheduler(project, source, only=key[0], attached=key, looks_at_clock=False)
-    shown: str | None = None
-    waiting: tuple[FireStatus, int] | None = None
-    try:
-        while True:
-            turn = scheduler.turn(_clock.now())
-            fire = _get(project, key)
-            if fire.status.is_terminal:
-                if (error := turn.failed.get(fire.run_id or "")) is not None:
-                    raise error
-                return fire
-            if fire.status is not FireStatus.RUNNING or fire.run_id is None or shown == fire.run_id:
-                if fire.status is not FireStatus.RUNNING and waiting != (fire.status, fire.attempt):
-                    waiting = (fire.status, fire.attempt)
-                    show.waits(fire)
-                time.sleep(_POLL)
-                continue
-            shown = fire.run_id
-            if (handle := scheduler.handles.get(fire.run_id)) is not None:
-                show.attempt(fire, handle)
-            else:
-                show.other(fire)
-    except KeyboardInterrupt:
-        _give_up(project, scheduler, key)
-        raise
-    finally:
-        scheduler.close()
-
-
-def _give_up(project: Project, scheduler: Scheduler, key: FireKey) -> None:
-    """Cancel what has not begun; what runs in front of us has had the signal itself."""
-    fire = _get(project, key)
-    if fire.run_id is not None and fire.status in {FireStatus.PENDING, FireStatus.RETRYING}:
+    with contextlib.closing(scheduler):
         try:
+            return _see_through(project, scheduler, key, show)
+        except KeyboardInterrupt:
+            fire = _give_up(project, scheduler, key)
+            if not fire.status.is_terminal:
+                raise
+            return fire
+
+
+def _see_through(project: Project, scheduler: Scheduler, key: FireKey, show: Shown) -> Fire:
+    failed: dict[str, KitError] = {}
+    shown: tuple[FireStatus, str] | None = None
+    while True:
+        failed |= scheduler.turn(_clock.now()).failed
+        fire = _get(project, key)
+        run_id = fire.run_id or ""
+        if fire.status.is_terminal:
+            if run_id in failed:
+                raise failed[run_id]
+            return fire
+        handle = scheduler.handles.get(run_id)
+        if shown == (fire.status, run_id) or run_id in failed:
+            time.sleep(_POLL)
+        elif fire.status is not FireStatus.RUNNING:
+            shown = (fire.status, run_id)
+            show.waits(fire)
+        elif handle is not None:
+            shown = (fire.status, run_id)
+            show.attempt(fire, handle)
+        elif project.store.get(run_id).supervisor is not None:
+            shown = (fire.status, run_id)
+            show.other(fire)
+        else:  # who was to start it may have died: that is for turns to find out
+            time.sleep(_POLL)
+
+
+def _give_up(project: Project, scheduler: Scheduler, key: FireKey) -> Fire:
+    """End what is ours, and what has not begun; gives the fire as it is then."""
+    fire = _get(project, key)
+    handle = scheduler.handles.get(fire.run_id or "")
+    if handle is not None:
+        handle.cancel()
+        handle.wait()
+    elif fire.run_id is not None and fire.status is not FireStatus.RUNNING:
+        with contextlib.suppress(UserError):  # it began, or ended, just now
             runs.cancel(project, fire.run_id)
-        except UserError:  # it began, or ended, just now
-            return
-        scheduler.turn(_clock.now())
+    scheduler.turn(_clock.now())
+    return _get(project, key)
 
 
 def _get(project: Project, key: FireKey) -> Fire:

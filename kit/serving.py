@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import select
@@ -17,20 +18,19 @@ from typing import Self
 import filelock
 
 from kit import _clock, systemd
-from kit._process import boot_id, is_alive, this_process
+from kit._durations import rough_duration
+from kit._process import this_process
 from kit.alerting import OutboxEntry
-from kit.errors import HostError, KitError
+from kit.errors import HostError, KitError, from_os_error
 from kit.executors._telling import send_alerts
 from kit.fires import SchedulerRecord
 from kit.project import Project
-from kit.scheduler import Scheduler, Turn
+from kit.scheduler import SILENT, Scheduler, Turn, is_gone
 
-__all__ = ["HEARTBEAT", "ONE_TURN", "SILENT", "is_gone", "notice_stopped", "once", "running", "serve"]
+__all__ = ["HEARTBEAT", "ONE_TURN", "SILENT", "notice_stopped", "once", "running", "serve"]
 
 HEARTBEAT = timedelta(seconds=10)
 """How often a scheduler says that it is alive."""
-SILENT = timedelta(seconds=60)
-"""After how long without a word one that cannot be seen is taken for gone."""
 ONE_TURN = "its one turn was over"
 """Why a scheduler is not there any more that somebody else's clock starts."""
 _LONGEST_WAIT = 1.0
@@ -43,9 +43,9 @@ def serve(
     scheduler: Scheduler,
     *,
     scope: str = "",
+    on_start: Callable[[], None] = lambda: None,
     on_turn: Callable[[Turn], None] = lambda _turn: None,
     on_error: Callable[[KitError], None] = lambda _error: None,
-    done: Callable[[], bool] = lambda: False,
 ) -> None:
     """Take turns until SIGTERM, SIGINT or SIGHUP; the runs go on unless they are attached.
 
@@ -53,24 +53,25 @@ def serve(
 
     Args:
         scope: Empty for the scheduler of the project, of which there is one on a machine; else what it is for.
-        done: Whether it has done what it is there for.
+        on_start: Called when it is known that there is no other.
 
     Raises:
         HostError: If there is one already.
     """
     with _only_one(project, scope), _Doorbell() as bell, _registered(project, scope) as record:
+        on_start()
         systemd.notify("READY=1")
         pause = 0.0
         beaten = record.heartbeat_at
-        while not bell.asked_to_stop and not done():
+        while not bell.asked_to_stop:
             now = _clock.now()
             try:
                 turn = scheduler.turn(now)
                 if not beaten <= now < beaten + HEARTBEAT:
                     project.store.fires.beat(replace(record, heartbeat_at=now))
                     beaten = now
-            except HostError as error:
-                on_error(error)
+            except (HostError, OSError) as error:
+                on_error(from_os_error(error) if isinstance(error, OSError) else error)
                 systemd.notify("WATCHDOG=1")  # it lives, and starting it anew would not help
                 pause = min(max(1.0, pause * 2), _LONGEST_PAUSE)
                 bell.wait(pause)
@@ -78,8 +79,7 @@ def serve(
             pause = 0.0
             on_turn(turn)
             systemd.notify("WATCHDOG=1")
-            if not done():
-                bell.wait(_until(turn.next_at))
+            bell.wait(_until(turn.next_at))
         systemd.notify("STOPPING=1")
 
 
@@ -96,33 +96,31 @@ def once(project: Project, scheduler: Scheduler) -> Turn | None:
         return None
 
 
-def is_gone(record: SchedulerRecord, now: datetime) -> bool:
-    """Whether a scheduler that never said goodbye is not there any more, as far as can be told from here."""
-    if record.process.boot == boot_id():
-        return not is_alive(record.process)
-    return now - record.heartbeat_at > SILENT
-
-
 def notice_stopped(project: Project, now: datetime) -> list[SchedulerRecord]:
     """Find schedulers that were killed, tell people once, and give their records."""
     fires = project.store.fires
     gone = [record for record in fires.schedulers() if record.stopped_at is None and is_gone(record, now)]
     for record in gone:
+        if not record.scope:  # first: whoever dies in between leaves it to be found again, and it is told once
+            fires.add_message(_farewell(project, record, now))
         fires.beat(replace(record, stopped_at=now, reason="it stopped without a word"))
-        if record.scope:
-            continue
-        silent = f"{now - record.heartbeat_at}".partition(".")[0]
-        body = (
-            f"The scheduler of {project.name} on {record.host} (pid {record.process.pid}) is gone; "
-            f"it was last heard of {record.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC, {silent} h ago.\n"
-            "Runs that were under way have gone on. What was due meanwhile is caught up with as each schedule says.\n"
-            "See: kit status"
-        )
-        title = f"{project.name}: the scheduler stopped"
-        fires.add_message(OutboxEntry(secrets.token_hex(8), None, "scheduler", title, body, now, next_try_at=now))
     if any(not record.scope for record in gone):
         send_alerts(project.paths)
     return gone
+
+
+def _farewell(project: Project, record: SchedulerRecord, now: datetime) -> OutboxEntry:
+    """What people are told of a scheduler that is gone; the same message, whoever finds out."""
+    silent = rough_duration((now - record.heartbeat_at).total_seconds())
+    body = (
+        f"The scheduler of {project.name} on {record.host} (pid {record.process.pid}) is gone; "
+        f"it was last heard of {record.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC, {silent} ago.\n"
+        "Runs that were under way have gone on. What was due meanwhile is caught up with as each schedule says.\n"
+        "See: kit status"
+    )
+    title = f"{project.name}: the scheduler stopped"
+    entry_id = _digest(f"{record.scheduler_id} gone, that was started {record.started_at.isoformat()}")
+    return OutboxEntry(entry_id, None, "scheduler", title, body, now, next_try_at=now)
 
 
 def running(project: Project, now: datetime) -> list[SchedulerRecord]:
@@ -144,7 +142,8 @@ def _only_one(project: Project, scope: str) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        running = next((r for r in project.store.fires.schedulers() if r.stopped_at is None and not r.scope), None)
+        there = [r for r in project.store.fires.schedulers() if r.stopped_at is None and not r.scope]
+        running = next((r for r in there if not is_gone(r, _clock.now())), None)
         who = "" if running is None else f" (pid {running.process.pid}, since {running.started_at:%Y-%m-%d %H:%M} UTC)"
         raise _Taken(
             f"this project's scheduler is running already{who}", fix="See how it does with `kit status`."
@@ -161,13 +160,20 @@ def _registered(project: Project, scope: str, *, reason: str | None = None) -> I
     fires = project.store.fires
     now = _clock.now()
     notice_stopped(project, now)
-    record = SchedulerRecord(secrets.token_hex(8), scope, socket.gethostname(), this_process(), now, now)
+    host = socket.gethostname()
+    # Of one that is started every minute, and each time for one turn, only the last is worth remembering.
+    scheduler_id = secrets.token_hex(8) if reason is None else _digest(f"{reason} on {host}")
+    record = SchedulerRecord(scheduler_id, scope, host, this_process(), now, now)
     fires.beat(record)
     try:
         yield record
     finally:
         now = _clock.now()
         fires.beat(replace(record, heartbeat_at=now, stopped_at=now, reason=reason))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class _Doorbell:

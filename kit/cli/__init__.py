@@ -45,9 +45,10 @@ def _invoke(arguments: Sequence[str]) -> int:
     """What typer does with a command line, but for what it makes of an interrupt and of a reader that has left."""
     import typer
 
-    from kit.cli.app import app
+    from kit.cli.app import app_for
 
     _refuse_undecodable(arguments)
+    app = app_for(arguments)
     if "_KIT_COMPLETE" in os.environ:  # a shell asks what could come next
         app(list(arguments), prog_name="kit")
     command = typer.main.get_command(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from kit import _zones
 from kit.errors import UserError
@@ -15,21 +15,24 @@ __all__ = ["parse_instant", "show_instant"]
 def parse_instant(text: str, schedule: Schedule) -> datetime:
     """An instant in ISO 8601; without an offset it is the wall clock's where the schedule's trigger lives, else UTC's.
 
+    Returns:
+        In UTC.
+
     Raises:
         UserError: If it is none.
     """
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        if found.utcoffset() is not None:
+            return found.astimezone(UTC)
+        zone = schedule.trigger.timezone if isinstance(schedule.trigger, Cron) else "UTC"
+        return _zones.to_instant(zone, found)
+    except (ValueError, OverflowError) as error:  # the years 1 and 9999 end where UTC's do
         raise UserError(
             f"{text!r} is not an instant",
             where="command line",
             fix="Write it as 2026-12-01 or 2026-12-01T02:00:00+01:00.",
         ) from error
-    if found.utcoffset() is not None:
-        return found
-    zone = schedule.trigger.timezone if isinstance(schedule.trigger, Cron) else "UTC"
-    return _zones.to_instant(zone, found)
 
 
 def show_instant(instant: datetime) -> str:

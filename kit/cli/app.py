@@ -1,21 +1,39 @@
-"""The application: every command family, registered."""
+"""The application: every command family, registered as far as a command line needs it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from kit.cli import new, run, runs, scheduled, schedules, status
+__all__ = ["FAMILIES", "app_for"]
 
-__all__ = ["app"]
+FAMILIES = {
+    "new": ("new",),
+    "run": ("run",),
+    "runs": ("runs", "show", "logs", "diff", "cancel"),
+    "scheduled": ("scheduler",),
+    "schedules": ("schedule",),
+    "status": ("status",),
+}
+"""The modules and the commands of each, in the order of the help. What one needs, no other waits for."""
 
-app = typer.Typer(
-    help="Machine-learning projects whose runs can be trusted, found, explained and repeated.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """The application with the command that `arguments` begin with; with all of them if that is none."""
+    app = typer.Typer(
+        help="Machine-learning projects whose runs can be trusted, found, explained and repeated.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_kit)
+    wanted = [family for family, commands in FAMILIES.items() if arguments and arguments[0] in commands]
+    for family in wanted or FAMILIES:
+        import_module(f"kit.cli.{family}").register(app)
+    return app
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -26,7 +44,6 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
         raise typer.Exit
 
 
-@app.callback()
 def _kit(
     *,
     version: Annotated[
@@ -34,7 +51,3 @@ def _kit(
     ] = False,
 ) -> None:
     """Options of `kit` itself."""
-
-
-for family in (new, run, runs, scheduled, schedules, status):
-    family.register(app)

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from kit import _clock, config, runs, sweeps
-from kit.cli import scheduled
 from kit.cli._arguments import tags
 from kit.cli._watch import watch
 from kit.cli.render import (
@@ -70,10 +69,18 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     given = {"--schedule": schedule, "--cron": cron, "-m": multirun or None, "--dry-run": dry_run or None}
     _refuse_together(given, {"--at": (at, "--schedule"), "--tz": (tz, "--cron")})
     if schedule is not None:
-        _refuse_ignored("--schedule", overrides=overrides, name=name, tag=tag, note=note, timeout=timeout)
+        fix = "Write it into the schedule's file, or leave it out."
+        _refuse_ignored(
+            "--schedule", fix, overrides=overrides, name=name, tag=tag, note=note, timeout=timeout, jobs=jobs
+        )
+        from kit.cli import scheduled
+
         return scheduled.run_fire(project, schedule, at, as_json=as_json)
     if cron is not None:
-        _refuse_ignored("--cron", name=name, tag=tag, note=note, timeout=timeout, json=as_json or None)
+        fix = "Leave it out, or write a schedule's file: conf/schedule/NAME.yaml."
+        _refuse_ignored("--cron", fix, name=name, tag=tag, note=note, timeout=timeout, jobs=jobs, json=as_json or None)
+        from kit.cli import scheduled
+
         return scheduled.run_cron(project, overrides or (), cron, tz or "UTC")
     request = runs.Request(
         overrides=tuple(overrides or ()),
@@ -102,11 +109,10 @@ def _refuse_together(given: Mapping[str, object], needs: Mapping[str, tuple[obje
         raise UserError(f"{chosen[0]} and {others[0]} exclude each other", where="command line", fix="Use one of them.")
 
 
-def _refuse_ignored(option: str, **values: object) -> None:
+def _refuse_ignored(option: str, fix: str, **values: object) -> None:
     for name, value in values.items():
-        if value:
+        if value is not None and value != []:
             what = "overrides" if name == "overrides" else f"--{name}"
-            fix = "Write it into the schedule's file, or leave it out."
             raise UserError(f"{option} does not take {what}", where="command line", fix=fix)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 from collections.abc import Sequence
@@ -18,12 +19,13 @@ from kit.cli.render import console, next_steps, print_json
 from kit.errors import ExitCode, KitError
 from kit.executors.base import Handle
 from kit.fires import Fire, FireOrigin
+from kit.models import RunRecord
 from kit.policies import CatchUp, CatchUpMode
 from kit.project import Project, open_project
 from kit.schedule import Schedule
 from kit.scheduler import ADHOC, Fixed, Scheduler, Turn
 from kit.schedules import Schedules
-from kit.states import FireStatus, RunStatus
+from kit.states import FireStatus
 from kit.triggers import Cron, next_after
 
 __all__ = ["register", "run_cron", "run_fire"]
@@ -45,19 +47,23 @@ def scheduler(
     project = open_project(Path.cwd())
     if install is not None:
         return _install(project)
-    taking_turns = Scheduler(project, Schedules(project))
-    if once:
-        turn = serving.once(project, taking_turns)
-        if turn is None:
-            console(stderr=True).print("note: a scheduler is running; it does what is due")
-        else:
-            _Diary().turn(turn)
-        taking_turns.close()
-        return ExitCode.OK
     diary = _Diary()
-    diary.say(f"scheduler of {project.name} started; Ctrl-C stops it, and runs go on")
-    serving.serve(project, taking_turns, on_turn=diary.turn, on_error=diary.error)
-    taking_turns.close()
+    with contextlib.closing(Scheduler(project, Schedules(project))) as taking_turns:
+        if once:
+            turn = serving.once(project, taking_turns)
+            if turn is None:
+                console(stderr=True).print("note: a scheduler is running; it does what is due")
+            else:
+                diary.turn(turn)
+            return ExitCode.OK
+        started = f"scheduler of {project.name} started; Ctrl-C stops it, and runs go on"
+        serving.serve(
+            project,
+            taking_turns,
+            on_start=lambda: diary.say(started),
+            on_turn=diary.turn,
+            on_error=diary.error,
+        )
     diary.say("scheduler stopped")
     return ExitCode.OK
 
@@ -77,6 +83,7 @@ class _Diary:
 
     def __init__(self) -> None:
         self._said: str | None = None
+        self._problems: dict[str, str] = {}
 
     def say(self, text: str, style: str = "") -> None:
         console().print(f"{_clock.now():%Y-%m-%d %H:%M:%S}Z  {text}", style=style, soft_wrap=True, highlight=False)
@@ -91,6 +98,11 @@ class _Diary:
     def turn(self, turn: Turn) -> None:
         self._said = None
         moves = turn.moves
+        problems = {name: str(error) for name, error in turn.problems.items()}
+        for name, text in problems.items():
+            if self._problems.get(name) != text:
+                self.say(f"{name}  does not work: {text}", "red")
+        self._problems = problems
         for gap in moves.gaps:
             self.say(
                 f"{gap.schedule}  {gap.status}: {gap.count} from {show_instant(gap.first)}: {gap.reason}", "yellow"
@@ -109,7 +121,8 @@ class _Diary:
 
 
 def _name(fire: Fire) -> str:
-    return f"{fire.schedule}  {show_instant(fire.scheduled_at)}"
+    instant = show_instant(fire.scheduled_at)
+    return instant if fire.schedule.startswith(ADHOC) else f"{fire.schedule}  {instant}"
 
 
 def _style(status: FireStatus) -> str:
@@ -149,10 +162,15 @@ def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *,
         )
 
     def other(fire: Fire) -> None:
-        err.print(f"note: run {fire.run_id} is under way already; following it", soft_wrap=True)
-        for piece in runs.logs(project, fire.run_id or "", follow=True):
-            output.write(piece.decode(errors="replace"))
-            output.flush()
+        run_id = fire.run_id or ""
+        err.print(f"note: run {run_id} is under way already; following it", soft_wrap=True)
+        try:
+            for piece in runs.logs(project, run_id, follow=True):
+                output.write(piece.decode(errors="replace"))
+                output.flush()
+        except KeyboardInterrupt:
+            err.print(f"note: run {run_id} goes on; `kit cancel {run_id}` stops it", soft_wrap=True)
+            raise
 
     def waits(fire: Fire) -> None:
         what = (
@@ -166,9 +184,7 @@ def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *,
 
 def _report(project: Project, fire: Fire, *, as_json: bool) -> int:
     record = None if fire.run_id is None else project.store.get(fire.run_id)
-    code = ExitCode.OK if fire.status in {FireStatus.SUCCEEDED, FireStatus.SKIPPED} else ExitCode.RUN
-    if record is not None and record.status is not RunStatus.SUCCEEDED and code is not ExitCode.OK:
-        code = ExitCode.RUN if record.exit_code is None else ExitCode.RUN if record.exit_code == 0 else record.exit_code  # type: ignore[assignment]
+    code = _exit_code(fire, record)
     if as_json:
         print_json(
             {
@@ -178,7 +194,7 @@ def _report(project: Project, fire: Fire, *, as_json: bool) -> int:
                 "reason": fire.reason,
                 "attempt": fire.attempt,
                 "run_id": fire.run_id,
-                "exit_code": int(code),
+                "exit_code": code,
             }
         )
         return code
@@ -192,17 +208,29 @@ def _report(project: Project, fire: Fire, *, as_json: bool) -> int:
     return code
 
 
+def _exit_code(fire: Fire, record: RunRecord | None) -> int:
+    """That of the last attempt, unless it has none and yet something went wrong."""
+    if fire.status in {FireStatus.SUCCEEDED, FireStatus.SKIPPED}:
+        return ExitCode.OK
+    if record is not None and record.exit_code:
+        return int(record.exit_code)
+    return ExitCode.CANCELLED if fire.status is FireStatus.CANCELLED else ExitCode.RUN
+
+
 def run_cron(project: Project, overrides: Sequence[str], cron: str, tz: str) -> int:
     """Run an experiment by the clock until it is stopped: `kit run --cron "0 2 * * *" --tz Europe/Berlin`."""
     trigger = Cron(cron, tz)
-    runs.compose(project, runs.Request(overrides=tuple(overrides)))  # a mistake is known now, not at 02:00
+    runs.draft(project, runs.Request(overrides=tuple(overrides)))  # a mistake is known now, not at 02:00
     mark = hashlib.sha256(repr((cron, tz, tuple(overrides))).encode()).hexdigest()[:8]
     schedule = Schedule(ADHOC + mark, trigger, overrides=tuple(overrides), catch_up=CatchUp(CatchUpMode.NONE))
+    now = _clock.now()
+    firing.begin(project, schedule, now)
     diary = _Diary()
-    first = next_after(trigger, _clock.now())
+    first = next_after(trigger, now)
     diary.say(f"runs at {cron} {tz}; next {show_instant(first)}; Ctrl-C stops it" if first else "never due")
-    taking_turns = Scheduler(project, Fixed(schedule), only=schedule.name, attached=True)
-    serving.serve(project, taking_turns, scope=schedule.name, on_turn=diary.turn, on_error=diary.error)
-    diary.turn(taking_turns.end_attached())
-    taking_turns.close()
+    with contextlib.closing(Scheduler(project, Fixed(schedule), only=schedule.name, attached=True)) as taking_turns:
+        serving.serve(project, taking_turns, scope=schedule.name, on_turn=diary.turn, on_error=diary.error)
+        if taking_turns.handles:
+            diary.say("stopping what runs; Ctrl-C once more kills it")
+        diary.turn(taking_turns.end_attached())
     return ExitCode.OK

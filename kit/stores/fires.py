@@ -58,7 +58,7 @@ class FireStore(Protocol):
         """Every scheduler on record, the one heard of last first."""
 
     def add_message(self, entry: OutboxEntry) -> None:
-        """Put a message into the outbox that belongs to no move."""
+        """Put a message into the outbox that belongs to no move, unless one with its id was ever there."""
 
     def messages(self, *, limit: int | None = None) -> list[OutboxEntry]:
         """The outbox, what was sent included, the newest first."""

@@ -135,7 +135,7 @@ class MemoryFires:
         return sorted(self._schedulers.values(), key=lambda record: record.heartbeat_at, reverse=True)
 
     def add_message(self, entry: OutboxEntry) -> None:
-        self._messages[entry.entry_id] = entry
+        self._messages.setdefault(entry.entry_id, entry)
 
     def messages(self, *, limit: int | None = None) -> list[OutboxEntry]:
         return sorted(self._messages.values(), key=lambda entry: (entry.created_at, entry.entry_id), reverse=True)[

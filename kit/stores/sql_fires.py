@@ -161,7 +161,9 @@ class SqlFires:
 
     def add_message(self, entry: OutboxEntry) -> None:
         with self._engine.begin() as connection:
-            connection.execute(insert(tables.messages), [_message_row(entry)])
+            known = select(tables.messages.c.entry_id).where(tables.messages.c.entry_id == entry.entry_id)
+            if connection.execute(known).first() is None:
+                connection.execute(insert(tables.messages), [_message_row(entry)])
 
     def messages(self, *, limit: int | None = None) -> list[OutboxEntry]:
         messages = tables.messages

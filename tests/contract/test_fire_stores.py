@@ -389,6 +389,15 @@ def test_a_message_waits_is_tried_and_is_sent(store: Store) -> None:
     assert fires.messages(limit=1) == [later]
 
 
+def test_a_message_is_told_once_whoever_writes_it_again(store: Store) -> None:
+    store.fires.add_message(MESSAGE)
+    store.fires.add_message(replace(MESSAGE, title="the same, found out by another"))
+    assert store.fires.messages() == [MESSAGE]
+    store.fires.alert_sent("m1", minute(1))
+    store.fires.add_message(MESSAGE)
+    assert store.fires.pending_alerts(minute(9)) == []
+
+
 def test_a_message_that_nobody_takes_is_given_up(store: Store) -> None:
     store.fires.add_message(MESSAGE)
     store.fires.alert_failed("m1", minute(1), "gone", None)

@@ -1018,16 +1018,29 @@ def test_events_are_named_as_alerts_expect() -> None:
 def test_what_is_another_schedulers_is_left_alone_but_its_slots_count() -> None:
     world = seen(hourly("a", slots={"gpu": 1}), hourly("b", slots={"gpu": 1}))
     world.turn(60, due=["a"])
-    world.end("a")
     world.request("b", 30)
     moves = world.turn(61, owns=lambda name: name == "b", due=["b"])
-    assert world.fires("a") == {60: RUNNING}  # ended, and not settled by this one
     assert moves.start == []
     assert world.fires("b") == {30: PENDING, 60: SKIPPED}
-    world.turn(62, owns=lambda name: name == "a", due=["a"])
-    assert world.fires("a") == {60: SUCCEEDED}
-    world.turn(63, owns=lambda name: name == "b", due=["b"])
+    world.end("a")
+    world.turn(62, owns=lambda name: name == "b", due=["b"])
+    assert world.fires("a") == {60: RUNNING}  # ended, and not settled by this one: it takes no slot, for ever maybe
     assert world.fires("b") == {30: RUNNING, 60: SKIPPED}
+    world.turn(63, owns=lambda name: name == "a", due=["a"])
+    assert world.fires("a") == {60: SUCCEEDED}
+
+
+def test_who_is_there_for_one_fire_starts_no_other_and_waits_for_none_that_waits() -> None:
+    world = seen(hourly(overlap=Overlap.QUEUE))
+    world.request("s", 10, 20, 30)
+    key = ("s", minute(20))
+    moves = world.turn(31, starts=lambda other: other == key, due=[])
+    assert [fire.key for fire in moves.start] == [key]
+    assert world.fires("s") == {10: PENDING, 20: RUNNING, 30: PENDING}
+    assert not world.turn(32, starts=lambda other: other == ("s", minute(10)), due=[]).start  # one runs
+    world.end("s")
+    assert not world.turn(33, starts=lambda other: other == key, due=[]).start
+    assert world.fires("s") == {10: PENDING, 20: SUCCEEDED, 30: PENDING}
 
 
 def test_what_is_another_schedulers_counts_as_running() -> None:
