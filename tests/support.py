@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -37,6 +43,7 @@ __all__ = [
     "kit",
     "mlflow_runs",
     "new_project",
+    "on_screen",
     "processes_of",
     "run_refs",
     "start_kit",
@@ -121,6 +128,31 @@ def start_kit(root: Path, *arguments: str, env: Mapping[str, str] | None = None)
         text=True,
         start_new_session=True,
     )
+
+
+def on_screen(root: Path, *arguments: str, env: Mapping[str, str] | None = None, code: int = 0) -> list[str]:
+    """Run the real command on a terminal of 80 columns and 24 lines; the lines that it shows, without colours."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [str(KIT), *arguments],
+        cwd=root,
+        env=dict(os.environ if env is None else env) | {"TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while data := os.read(ours, 1 << 16):
+            shown += data
+    os.close(ours)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r\n", "\n").splitlines()
+    if process.wait() != code:
+        pytest.fail(f"kit {' '.join(arguments)}: exit code {process.returncode}, not {code}\n" + "\n".join(lines))
+    return lines
 
 
 def until(condition: Callable[[], T], what: str, *, seconds: float = _PATIENCE) -> T:
