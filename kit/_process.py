@@ -23,6 +23,7 @@ __all__ = [
     "die_with_parent",
     "identify",
     "is_alive",
+    "marked",
     "signal_name",
     "signal_processes",
     "this_process",
@@ -122,6 +123,18 @@ def _is_running(process: psutil.Process) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def marked(name: str, value: str) -> list[psutil.Process]:
+    """Every other process that has this variable in its environment, as far as this user can see."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(name) == value and process.pid != os.getpid():
+                found.append(process)
+    return found
 
 
 def signal_processes(processes: Iterable[psutil.Process], number: signal.Signals) -> None:

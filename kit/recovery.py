@@ -9,7 +9,7 @@ import time
 from datetime import datetime, timedelta
 
 from kit import _clock
-from kit._process import boot_id, identify, is_alive
+from kit._process import boot_id, identify, is_alive, marked, signal_processes
 from kit.errors import ExitCode
 from kit.executors._telling import tell_tracker, tell_tracker_of_all
 from kit.executors._token import take, taken_by
@@ -29,6 +29,8 @@ _LOOKED_AT = 100
 _REMINDED_EVERY = 60.0
 _PATIENCE = timedelta(seconds=60)
 """How long a supervisor that cannot be seen may be silent, at the beginning and later."""
+_ROUNDS = 5
+"""Whoever was born while others were killed is met the next time round."""
 _BEGINNING = timedelta(seconds=10)
 """How long a supervisor may take to say its first word, when the process that was to start it is gone."""
 
@@ -56,7 +58,7 @@ def recover(project: Project, now: datetime | None = None) -> list[RunRecord]:
 
 def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
     """Settle one run whose supervisor is gone: by its own last word, else as lost."""
-    _end_rest(record)
+    _end_rest(project, record)
     outcome = Outcome(RunStatus.LOST, ExitCode.RUN, reason)
     with contextlib.suppress(FileNotFoundError):
         result = from_json(project.paths.run(record.run_id).result.read_bytes(), Result)
@@ -93,13 +95,19 @@ def _remind_tracker(project: Project) -> None:
         tell_tracker_of_all(project.paths)
 
 
-def _end_rest(record: RunRecord) -> None:
-    """Kill what the run started and its supervisor no longer can, unless another has the number of its group by now."""
-    process = record.process
-    if process is None or process.boot != boot_id() or identify(process.pid) not in {None, process}:
+def _end_rest(project: Project, record: RunRecord) -> None:
+    """Kill what the run started and its supervisor no longer can: its group, and what left that, as daemons do."""
+    supervisor = record.supervisor or taken_by(project.paths.run(record.run_id))
+    if supervisor is None or supervisor.boot != boot_id():
         return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    process = record.process
+    if process is not None and identify(process.pid) in {None, process}:  # no other has the group's number by now
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    for _ in range(_ROUNDS):
+        signal_processes(left := marked("KIT_RUN_ID", record.run_id), signal.SIGKILL)
+        if not left:
+            return
 
 
 def _why_lost(project: Project, record: RunRecord, now: datetime) -> str | None:

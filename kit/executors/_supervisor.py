@@ -19,15 +19,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from kit import _clock
-from kit._process import become_subreaper, descendants, identify, signal_processes, this_process
+from kit._process import ProcessId, become_subreaper, descendants, identify, signal_processes, this_process
 from kit.errors import HostError, KitError
 from kit.executors import base
 from kit.executors._console import ConsoleLog
 from kit.executors._telling import tell_tracker
-from kit.executors._token import take
+from kit.executors._token import take, taken_by
 from kit.models import Launch, from_json
 from kit.outcomes import Outcome, Result, Stop, judge
 from kit.paths import ProjectPaths, RunPaths
@@ -62,6 +63,7 @@ class Supervisor:
         self._kill_at = float("inf")
         self._hurried = False
         self._pulse: Store | None = None
+        self._process: ProcessId | None = None
         self._complaints: set[str] = set()
         self._selector = selectors.DefaultSelector()
         self._output: int | None = None
@@ -78,14 +80,12 @@ class Supervisor:
         try:
             with ConsoleLog(self._run.log, limit=self._limits.log_bytes) as log:
                 process, control = self._start()
-                store = self._open_store()
-                store.attach(self._run_id, supervisor=this_process(), process=identify(process.pid))
                 self._watch(process, control, log)
                 self._end_orphans(log)
         finally:  # whatever went wrong here, nothing runs on without being watched
             signal_processes(descendants(os.getpid()), signal.SIGKILL)
-        self._record(store, process.returncode)
-        store.close()
+        with closing(self._open_store()) as store:
+            self._record(store, process.returncode)
 
     def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         output, into = os.pipe()
@@ -94,6 +94,7 @@ class Supervisor:
         environment = os.environ | {
             "KIT_CONTROL_FD": str(childs.fileno()),
             "KIT_SUPERVISOR": str(os.getpid()),
+            "KIT_RUN_ID": self._run_id,  # also of what leaves the session and the group: `recovery` finds it by that
             "PYTHONUNBUFFERED": "1",
             # Runs share the machine, in a sweep above all: threads that spin while they wait take it from the others.
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
@@ -113,17 +114,18 @@ class Supervisor:
         os.close(into)
         childs.close()
         self._output = output
+        self._process = identify(process.pid)
         return process, control
 
     def _open_store(self, *, patience: float | None = None) -> Store:
-        # After the run was started: it loads while this is imported.
+        # After the run was started: it loads while this is imported. And never for long while the run is watched.
         from kit.stores.sql import SqlStore
 
         return SqlStore(self._project.store, lock=self._project.locks / "store.lock", patience=patience)
 
     def _watch(self, process: subprocess.Popen[bytes], control: socket.socket, log: ConsoleLog) -> None:
         self._set_deadline()
-        beat = time.monotonic() + _HEARTBEAT
+        beat = time.monotonic()
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
         self._selector.register(control, selectors.EVENT_READ, lambda: self._on_control(control, log))
         if self._output is not None:
@@ -149,11 +151,19 @@ class Supervisor:
         self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
 
     def _beat(self) -> None:
-        """Say that the run is watched. A store that is busy now is told the next time; a run is not worth less."""
+        """Say that the run is watched, and by whom. A store that is busy now is told the next time.
+
+        A run that was given up, since this process could not be heard, is ended: there may be another in its place.
+        """
         with contextlib.suppress(KitError):
             if self._pulse is None:
                 self._pulse = self._open_store(patience=_BEAT_PATIENCE)
-            self._pulse.attach(self._run_id, heartbeat_at=_clock.now())
+            self._pulse.attach(
+                self._run_id, supervisor=this_process(), process=self._process, heartbeat_at=_clock.now()
+            )
+            if self._stop is None and self._pulse.get(self._run_id).status.is_terminal:
+                self._stop = Stop.ABANDONED
+                self._kill_at = time.monotonic()
 
     def _wait(self, until: float) -> None:
         pause = None if until == float("inf") else max(0.0, until - time.monotonic())
@@ -317,6 +327,8 @@ def main(arguments: list[str] | None = None) -> int:
     supervisor = Supervisor(run, launch, client=client, interactive=options.interactive)
     if take(run, this_process()):  # after that it is heard, and takes signals
         supervisor.supervise()
+    elif taken_by(run) is None:  # it was given up before it began: nobody comes for what it was asked for with
+        run.request.unlink(missing_ok=True)  # it may hold secrets
     return 0
 
 

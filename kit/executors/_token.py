@@ -29,9 +29,13 @@ def take(run: RunPaths, supervisor: ProcessId | None = None) -> bool:
         descriptor = os.open(run.taken, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return False
-    with os.fdopen(descriptor, "wb") as file:
-        if supervisor is not None:
-            file.write(to_json(supervisor))
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if supervisor is not None:
+                file.write(to_json(supervisor))
+    except OSError:
+        run.taken.unlink()  # a full disk has room for the name alone; nobody has the run
+        raise
     return True
 
 
