@@ -11,6 +11,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is no property: the machine may be busy.
+settings.register_profile("kit", deadline=None)
+settings.load_profile("kit")
 
 # The projects that tests make have environments of their own; `uv sync` in one must never reach the developer's.
 for _leads_elsewhere in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV"):
