@@ -97,8 +97,8 @@ def _format(instant: datetime) -> str:
 
 
 def lateness(fire: Fire) -> float | None:
-    """Seconds from when it was due to when it was started; None if it never was, or nothing was due."""
-    if fire.started_at is None or fire.origin in {FireOrigin.DATA, FireOrigin.REQUEST, FireOrigin.BACKFILL}:
+    """Seconds from when it was due by the clock to when it was started; None if it was not, or has not."""
+    if fire.started_at is None or fire.origin not in {FireOrigin.CLOCK, FireOrigin.CATCH_UP}:
         return None
     return max(0.0, (fire.started_at - fire.scheduled_at).total_seconds())
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from kit import serving
 from kit._durations import rough_duration
-from kit.fires import Gap, SchedulerRecord
+from kit.fires import FireOrigin, Gap, SchedulerRecord
 from kit.health import Health, ScheduleHealth
 from kit.project import Project
 from kit.schedules import Loaded
@@ -32,14 +32,21 @@ def check_scheduler(project: Project, loaded: Loaded, schedules: Sequence[Schedu
         values["heartbeat_age_seconds"] = age(records[0].heartbeat_at, now)
     if running:
         return _running_scheduler(running, values, now)
-    idle = {Health.DISABLED, Health.PAUSED, Health.BROKEN}
     waiting = [item for item in project.store.fires.active() if item.fire.schedule in loaded.schedules]
-    needed = bool(waiting) or any(schedule.health not in idle for schedule in schedules)
+    needed = bool(waiting) or any(map(_needs_scheduler, schedules))
     what = _why_none(records[0] if records else None, now)
     turns = bool(records) and records[0].reason == serving.ONE_TURN and age(records[0].heartbeat_at, now) < DAY
     if turns or not needed:
         return Check("scheduler", State.OK, what, values=values)
     return Check("scheduler", State.BAD, what, "Start it: `kit scheduler`. To keep it: `--install systemd`.", values)
+
+
+def _needs_scheduler(schedule: ScheduleHealth) -> bool:
+    """Whether nothing is known to begin it otherwise: another clock asks for every instant, `kit run --schedule`."""
+    if schedule.health in {Health.DISABLED, Health.PAUSED, Health.BROKEN}:
+        return False
+    asked_for = schedule.last is not None and schedule.last.origin is FireOrigin.REQUEST
+    return not asked_for or schedule.health is Health.LATE
 
 
 def _running_scheduler(

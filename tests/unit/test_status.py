@@ -184,6 +184,16 @@ def test_another_clock_may_have_it_take_turns(opened: Project) -> None:
     assert only(at(opened, 24 * 60), "scheduler").state is BAD
 
 
+def test_what_another_clock_asks_for_needs_none_until_it_asks_no_more(opened: Project) -> None:
+    world = declare(opened, a=HOURLY)
+    world.request("a", 60)
+    world.turn(60.5, due=[])
+    world.end("a")
+    world.turn(61, due=[])
+    assert only(at(opened, 110), "scheduler").state is OK
+    assert only(at(opened, 130), "scheduler").state is BAD
+
+
 def test_a_scheduler_of_one_schedule_is_not_the_projects(opened: Project) -> None:
     declare(opened, a=HOURLY)
     beat(opened, -0.1, scope="cli:1234")
