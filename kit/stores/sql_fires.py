@@ -303,6 +303,12 @@ def _unfollowed(connection: Connection) -> list[Fire]:
 
 def _fires(connection: Connection, keys: Sequence[FireKey]) -> Iterator[Fire]:
     fires = tables.fires
+    instants = {instant for _, instant in keys}
+    if len(instants) <= _AT_ONCE < len(keys):  # many schedules at once
+        wanted = set(keys)
+        found = connection.execute(select(fires).where(fires.c.scheduled_at.in_(instants))).mappings()
+        yield from (fire for fire in map(_fire, found) if fire.key in wanted)
+        return
     for start in range(0, len(keys), _AT_ONCE):
         chosen = tuple_(fires.c.schedule, fires.c.scheduled_at).in_(keys[start : start + _AT_ONCE])
         yield from map(_fire, connection.execute(select(fires).where(chosen)).mappings())
