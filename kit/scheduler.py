@@ -110,6 +110,7 @@ class Scheduler:
         self._seen: dict[str, Schedule] = {}
         self._next: dict[str, datetime] = {}
         self._observed: dict[str, str] = {}
+        self._loaded: Loaded | None = None
         self._stopped: set[str] = set()
         self._recovered_at: datetime | None = None
         self._orphans: frozenset[str] = frozenset()
@@ -136,9 +137,9 @@ class Scheduler:
         if self._looks_at_clock:  # what was seen is kept until it is acted on: who looks once a day sees it once a day
             self._observed |= self._watch.look(self._own(loaded.schedules), now, wait=wait)
         moves = Moves(now)
-        if due or self._observed or self._fires.has_work(now):
+        if due or self._observed or loaded is not self._loaded or self._fires.has_work(now):
             moves = self._act(loaded, now, due, self._observed)
-            self._observed = {}
+            self._observed, self._loaded = {}, loaded
         failed = {fire.run_id or "": error for fire in moves.start if (error := self._start(fire, loaded, now))}
         self._stop(moves.stop)
         self._reap()

@@ -278,6 +278,18 @@ def test_one_that_is_removed_or_disabled_is_due_no_more(place: Place) -> None:
     assert (place.fires(), place.fires("off")) == ({}, {})
 
 
+def test_what_waits_for_another_try_is_given_up_with_its_schedule(place: Place) -> None:
+    place.schedule("s", f"{HOURLY}retry: {{attempts: 2, delay: 10 h, max_delay: 10 h}}\n")
+    scheduler = place.scheduler()
+    scheduler.turn(minute(30))
+    scheduler.turn(minute(60))
+    place.end(60, RunStatus.FAILED, exit_code=1, reason="it broke")
+    scheduler.turn(minute(61))
+    place.schedule("s", None)
+    scheduler.turn(minute(62))
+    assert place.fires() == {60: CANCELLED}
+
+
 def test_a_broken_file_is_told_of_and_once_it_is_mended_its_schedule_catches_up(place: Place) -> None:
     place.schedule("other")
     scheduler = place.scheduler()
