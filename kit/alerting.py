@@ -7,7 +7,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-__all__ = ["Alert", "AlertKind", "AlertPolicy", "AlertState", "Event", "EventKind", "OutboxEntry", "alerts_for", "is_late"]
+__all__ = [
+    "Alert",
+    "AlertKind",
+    "AlertPolicy",
+    "AlertState",
+    "Event",
+    "EventKind",
+    "OutboxEntry",
+    "alerts_for",
+    "is_late",
+]
 
 
 class AlertKind(StrEnum):
