@@ -11,6 +11,7 @@ from kit.board import Board, Moves, advance, request
 from kit.errors import UserError
 from kit.fires import Fire, FireOrigin, FireQuery, Gap, ScheduleState
 from kit.project import Project
+from kit.redact import mask
 from kit.schedule import Schedule
 from kit.scheduler import put_into_words, rules_of
 from kit.schedules import Loaded
@@ -151,6 +152,7 @@ def begin(project: Project, schedule: Schedule, now: datetime) -> None:
 
 def pause(project: Project, schedule: Schedule, now: datetime, *, why: str | None = None) -> None:
     """Begin nothing of a schedule until it is resumed, but what is asked for; what runs goes on."""
+    why = None if why is None else mask(" ".join(why.split()))
     _set(
         project,
         schedule,

@@ -47,11 +47,13 @@ class Check:
 
 def failed(name: str, error: KitError | OSError) -> Check:
     told = from_os_error(error) if isinstance(error, OSError) else error
-    return Check(name, State.BAD, said(told), told.fix)
+    return Check(name, State.BAD, said(told), None if told.fix is None else " ".join(told.fix.split()))
 
 
 def said(error: KitError) -> str:
-    return error.what if error.where is None else f"{error.what} ({error.where})"
+    """In one line."""
+    what = " ".join(error.what.split())
+    return what if error.where is None else f"{what} ({error.where})"
 
 
 def ago(instant: datetime, now: datetime) -> str:
