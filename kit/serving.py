@@ -36,6 +36,8 @@ ONE_TURN = "its one turn was over"
 _LONGEST_WAIT = 1.0
 """Seconds. What others write into the store is seen after this long; the clock may have been set, too."""
 _LONGEST_PAUSE = 30.0
+_KEPT = timedelta(days=7)
+"""How long a scheduler is remembered that stopped, and a message that was sent."""
 
 
 def serve(
@@ -160,6 +162,7 @@ def _registered(project: Project, scope: str, *, reason: str | None = None) -> I
     fires = project.store.fires
     now = _clock.now()
     notice_stopped(project, now)
+    fires.forget(now - _KEPT)
     host = socket.gethostname()
     # Of one that is started every minute, and each time for one turn, only the last is worth remembering.
     scheduler_id = secrets.token_hex(8) if reason is None else _digest(f"{reason} on {host}")

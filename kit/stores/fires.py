@@ -57,6 +57,9 @@ class FireStore(Protocol):
     def schedulers(self) -> list[SchedulerRecord]:
         """Every scheduler on record, the one heard of last first."""
 
+    def forget(self, before: datetime) -> None:
+        """Forget schedulers that stopped before, and messages that were dealt with and made before."""
+
     def add_message(self, entry: OutboxEntry) -> None:
         """Put a message into the outbox that belongs to no move, unless one with its id was ever there."""
 

@@ -134,6 +134,18 @@ class MemoryFires:
     def schedulers(self) -> list[SchedulerRecord]:
         return sorted(self._schedulers.values(), key=lambda record: record.heartbeat_at, reverse=True)
 
+    def forget(self, before: datetime) -> None:
+        self._schedulers = {
+            key: record
+            for key, record in self._schedulers.items()
+            if record.stopped_at is None or record.stopped_at >= before
+        }
+        self._messages = {
+            key: entry
+            for key, entry in self._messages.items()
+            if entry.next_try_at is not None or entry.created_at >= before
+        }
+
     def add_message(self, entry: OutboxEntry) -> None:
         self._messages.setdefault(entry.entry_id, entry)
 

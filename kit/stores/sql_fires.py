@@ -159,6 +159,12 @@ class SqlFires:
                 for row in connection.execute(statement).mappings()
             ]
 
+    def forget(self, before: datetime) -> None:
+        schedulers, messages = tables.schedulers, tables.messages
+        with self._engine.begin() as connection:
+            connection.execute(delete(schedulers).where(schedulers.c.stopped_at < before))
+            connection.execute(delete(messages).where(messages.c.next_try_at.is_(None), messages.c.created_at < before))
+
     def add_message(self, entry: OutboxEntry) -> None:
         with self._engine.begin() as connection:
             known = select(tables.messages.c.entry_id).where(tables.messages.c.entry_id == entry.entry_id)

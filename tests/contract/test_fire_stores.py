@@ -406,6 +406,23 @@ def test_a_message_that_nobody_takes_is_given_up(store: Store) -> None:
     assert (found.error, found.tries, found.sent_at) == ("gone", 1, None)
 
 
+def test_what_is_over_is_forgotten_and_what_is_not_is_kept(store: Store) -> None:
+    fires = store.fires
+    running = SchedulerRecord("a", "", "box", ProcessId(1, 2, "boot"), NOON, NOON)
+    for record in (
+        running,
+        replace(running, scheduler_id="b", stopped_at=minute(1)),
+        replace(running, scheduler_id="c", stopped_at=minute(9)),
+    ):
+        fires.beat(record)
+    for entry_id in ("waits", "sent"):
+        fires.add_message(replace(MESSAGE, entry_id=entry_id))
+    fires.alert_sent("sent", minute(1))
+    fires.forget(minute(5))
+    assert {record.scheduler_id for record in fires.schedulers()} == {"a", "c"}
+    assert [entry.entry_id for entry in fires.messages()] == ["waits"]
+
+
 def test_messages_are_sent_in_the_order_in_which_they_were_written(store: Store) -> None:
     entries = [replace(MESSAGE, entry_id=f"m{n}", created_at=minute(n), next_try_at=minute(9 - n)) for n in (2, 1, 3)]
     for entry in entries:
