@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -72,13 +72,14 @@ class World:
         return [name for name, schedule in rules.schedules.items() if isinstance(schedule.trigger, After)]
 
     def request(self, name: str, *at: float, origin: FireOrigin = FireOrigin.REQUEST) -> tuple[Fire, ...]:
-        """Ask for these very fires."""
+        """Ask for these very fires, given in minutes after noon."""
+        return self.ask(name, [minute(number) for number in at], origin)
+
+    def ask(self, name: str, instants: Iterable[datetime], origin: FireOrigin) -> tuple[Fire, ...]:
         claimed: list[Fire] = []
 
         def decide(board: Board) -> Moves:
-            moves, fires = request(
-                board, self.rules(), self.now, self.schedules[name], [minute(number) for number in at], origin
-            )
+            moves, fires = request(board, self.rules(), self.now, self.schedules[name], instants, origin)
             claimed.extend(fires)
             return moves
 

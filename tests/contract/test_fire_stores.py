@@ -423,6 +423,13 @@ def test_what_is_over_is_forgotten_and_what_is_not_is_kept(store: Store) -> None
     assert [entry.entry_id for entry in fires.messages()] == ["waits"]
 
 
+def test_a_message_is_put_into_the_outbox_once(store: Store) -> None:
+    store.fires.add_message(MESSAGE)
+    store.fires.alert_sent("m1", minute(1))
+    store.fires.add_message(MESSAGE)
+    assert [entry.sent_at for entry in store.fires.messages()] == [minute(1)]
+
+
 def test_messages_are_sent_in_the_order_in_which_they_were_written(store: Store) -> None:
     entries = [replace(MESSAGE, entry_id=f"m{n}", created_at=minute(n), next_try_at=minute(9 - n)) for n in (2, 1, 3)]
     for entry in entries:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from kit.alerting import AlertKind, AlertPolicy, EventKind
+from kit.alerting import AlertKind, AlertPolicy
 from kit.board import REMOVED, Board, Moves, request
 from kit.errors import ExitCode
 from kit.fires import Fire, FireOrigin
@@ -1006,10 +1006,6 @@ def test_nothing_is_told_to_nobody() -> None:
     world.end("s", RunStatus.FAILED)
     assert told(world.turn(61)) == []
     assert world.state("s").alerts.failures == 1
-
-
-def test_events_are_named_as_alerts_expect() -> None:
-    assert {kind.value for kind in EventKind} >= {"succeeded", "failed", "missed", "late"}
 
 
 # Two schedulers
