@@ -192,6 +192,8 @@ def logs(
     """Show what a run printed."""
     project = open_project(Path.cwd())
     record = runs.find(project, name)
+    if follow and record.status is RunStatus.QUEUED:
+        console(stderr=True).print(f"note: run {record.run_id} waits to be started; `kit status` may say what for")
     for piece in runs.logs(project, record.run_id, follow=follow):
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()

@@ -43,6 +43,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="A schedule: conf/sch
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _WIDE = 100
 """Columns of a terminal that has room for more than the most necessary."""
+_TO_THE_MINUTE = len("2026-03-01 02:00")
 _SHOWN = 20
 
 
@@ -80,7 +81,8 @@ def _list(found: Sequence[ScheduleHealth], now: datetime) -> None:
         health_text = Text(one.health.value, HEALTH_STYLES[one.health])
         streak = [str(one.streak), health_text] if wide else [_short_health(one)]
         trigger = "" if one.schedule is None else trigger_words(one.schedule.trigger)
-        rows.append([one.name, trigger, "" if one.next_at is None else local(one.next_at), _last(one, now), *streak])
+        coming = "" if one.next_at is None else local(one.next_at)[: None if wide else _TO_THE_MINUTE]
+        rows.append([one.name, trigger, coming, _last(one, now), *streak])
     headers = ["schedule", "trigger", "next", "last", *(["streak", "health"] if wide else ["health"])]
     table(headers, rows, whole=[0, 2, 3, 4, 5])
     if console().is_terminal:
@@ -89,6 +91,7 @@ def _list(found: Sequence[ScheduleHealth], now: datetime) -> None:
 
 def _say_why(found: Sequence[ScheduleHealth]) -> None:
     """What is not as it should be, below the table."""
+    from rich.padding import Padding
     from rich.text import Text
 
     told = [one for one in found if one.why is not None and one.health is not Health.DISABLED]
@@ -96,8 +99,9 @@ def _say_why(found: Sequence[ScheduleHealth]) -> None:
         if index == 0:
             console().print()
         health_text = (one.health.value, HEALTH_STYLES[one.health])
-        fix = ("" if one.fix is None else f"  {one.fix}", "dim")
-        console().print(Text.assemble((one.name, "bold"), "  ", health_text, f"  {one.why}", fix))
+        console().print(Text.assemble((one.name, "bold"), "  ", health_text, f"  {one.why}"))
+        if one.fix is not None:
+            console().print(Padding(Text(one.fix, "dim"), (0, 0, 0, 2), expand=False))
 
 
 def _short_health(one: ScheduleHealth) -> object:
@@ -309,7 +313,7 @@ def _print_history(events: Sequence[Fire | Gap], now: datetime, *, names: bool) 
         ]
         out.print(Text.assemble("  ", *cells), soft_wrap=True)
         if said := _aside(event):
-            out.print(Padding(Text(said, "dim"), (0, 0, 0, 6)))
+            out.print(Padding(Text(said, "dim"), (0, 0, 0, 6), expand=False))
 
 
 def _words(event: Fire | Gap, now: datetime) -> list[str]:

@@ -91,7 +91,7 @@ def _checks(project: Project, loaded: Loaded, schedules: Sequence[ScheduleHealth
     """
     yield check_scheduler(project, loaded, schedules, now)
     yield from check_schedules(schedules, now)
-    yield from check_missed(project.store.fires.gaps(limit=MOST), now)
+    yield from check_missed(project.store.fires.gaps(limit=MOST), {one.name for one in schedules}, now)
     yield from check_runs(project, now)
     yield check_queue(project, schedules, now)
     yield check_spool(project, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from kit import serving
@@ -102,14 +102,16 @@ def _is(kind: Health) -> str:
     return "fails" if kind is Health.FAILING else "tries again" if kind is Health.RETRYING else f"is {kind}"
 
 
-def check_missed(gaps: Sequence[Gap], now: datetime) -> Iterator[Check]:
-    """What was missed is past mending, but not past telling for a day."""
-    found = [gap for gap in gaps if gap.status is FireStatus.MISSED and age(gap.noted_at, now) < DAY]
+def check_missed(gaps: Sequence[Gap], schedules: Collection[str], now: datetime) -> Iterator[Check]:
+    """What was missed is past mending, but not past telling for a day, or until its schedule is removed."""
+    missed = [gap for gap in gaps if gap.status is FireStatus.MISSED and gap.schedule in schedules]
+    found = [gap for gap in missed if age(gap.noted_at, now) < DAY]
     if found:
         count, last = sum(gap.count for gap in found), max(found, key=lambda gap: gap.noted_at)
         names = _listed(sorted({gap.schedule for gap in found}))
         what = f"{count} {'fire' if count == 1 else 'fires'} of {names} missed; found {ago(last.noted_at, now)}"
-        span = f"--from {last.first:{_ISO}} --to {last.last + timedelta(seconds=1):{_ISO}}"
+        since = min(gap.first for gap in found if gap.schedule == last.schedule)
+        span = f"--from {since:{_ISO}} --to {last.last + timedelta(seconds=1):{_ISO}}"
         fix = f"Make up for it, if it matters: `kit schedule backfill {last.schedule} {span}`."
         yield Check("schedules", State.WARNING, f"{what}: {last.reason}", fix, {"missed": count})
 

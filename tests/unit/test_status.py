@@ -258,6 +258,21 @@ def test_what_was_missed_is_told_of_for_a_day_with_what_to_type(opened: Project)
     assert all("missed" not in one.values for one in at(opened, 29 * 60).checks)
 
 
+def test_what_was_missed_time_and_again_is_made_up_for_as_a_whole_as_long_as_there_is_its_schedule(
+    opened: Project,
+) -> None:
+    world = declare(opened, a=HOURLY)
+    world.edit("a", catch_up=CatchUp(CatchUpMode.NONE))
+    for minutes in (0, 3 * 60 + 30, 6 * 60 + 30):
+        world.turn(minutes)
+    beat(opened, 7 * 60)
+    found = named(at(opened, 7 * 60), "schedules")[-1]
+    assert found.values == {"missed": 6}
+    assert "--from 2026-03-01T13:00:00Z --to 2026-03-01T18:00:01Z" in (found.fix or "")
+    (opened.root / "conf/schedule/a.yaml").unlink()
+    assert all("missed" not in one.values for one in at(opened, 7 * 60).checks)
+
+
 # Runs
 
 
