@@ -38,6 +38,8 @@ __all__ = ["Active", "Board", "Moves", "Rules", "advance", "request"]
 
 REMOVED = "its schedule was removed"
 _FIRST_VERSION = "the version that was there when the schedule was first seen"
+_FREE = 10
+"""How often a fire is tried again whose run never came to start: where nothing ever does, that has to come out."""
 _UNREADABLE = "its schedule cannot be read now, so it is not tried again"
 
 
@@ -109,6 +111,7 @@ class Moves:
         at: When it was decided.
         starter: The process that starts what is to be started.
         fires: New or changed, by key, as they are to be.
+        ended: Those among them that are over as of now, in order; their last attempt may have ended long ago.
         attempts: New runs by id; nothing is known of them yet but that they are to be made.
         runs: Queued runs that change: id to status and reason.
         gaps: What was passed over.
@@ -122,6 +125,7 @@ class Moves:
     at: datetime
     starter: ProcessId | None = None
     fires: dict[FireKey, Fire] = field(default_factory=dict)
+    ended: list[FireKey] = field(default_factory=list)
     attempts: dict[str, RunRecord] = field(default_factory=dict)
     runs: dict[str, tuple[RunStatus, str | None]] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
@@ -179,7 +183,7 @@ def request(
         fire = Fire(schedule.name, key[1], FireStatus.PENDING, origin, now, now, requested=True)
         if old is not None:
             check_fire_transition(old.status, fire.status)
-            fire = replace(fire, cause=old.cause, created_at=old.created_at, attempt=old.attempt)
+            fire = replace(fire, cause=old.cause, created_at=old.created_at, attempt=old.attempt, uncounted=old.attempt)
         claimed.append(turn.claim(fire))
     if schedule.name not in board.states and claimed:
         turn.moves.states[schedule.name] = ScheduleState(schedule.name, schedule.trigger, now, schedule.enabled)
@@ -214,25 +218,26 @@ class _Turn:
                 self.moves.stop[item.attempt.run_id] = item.fire.stopping
 
     def _settle(self, fire: Fire, attempt: Attempt) -> None:
+        tries = fire.attempt - fire.uncounted
         never_started = attempt.status is RunStatus.LOST and attempt.reason == NEVER_STARTED
         if attempt.status is RunStatus.SUCCEEDED:
-            self._end(fire, FireStatus.SUCCEEDED, None)
+            self._end(fire, FireStatus.SUCCEEDED, None, attempt.ended_at)
         elif attempt.status is RunStatus.CANCELLED or (never_started and fire.stopping is not None):
-            self._end(fire, FireStatus.CANCELLED, fire.stopping or attempt.reason)
-        elif never_started:
-            self._try_again(fire, self._now)  # nothing was tried
+            self._end(fire, FireStatus.CANCELLED, fire.stopping or attempt.reason, attempt.ended_at)
+        elif never_started and fire.uncounted < _FREE:  # nothing was tried
+            self._try_again(replace(fire, uncounted=fire.uncounted + 1), self._now)
         elif (schedule := self._rules.schedules.get(fire.schedule)) is None:
-            self._end(fire, FireStatus.FAILED, f"{attempt.reason} ({_UNREADABLE})")
-        elif fire.stopping is None and should_retry(schedule.retry, fire.attempt, attempt.status, attempt.exit_code):
-            wait = delay_before(
-                fire.attempt + 1, schedule.retry, schedule=fire.schedule, scheduled_at=fire.scheduled_at
-            )
+            self._end(fire, FireStatus.FAILED, f"{attempt.reason} ({_UNREADABLE})", attempt.ended_at)
+        elif fire.stopping is None and should_retry(schedule.retry, tries, attempt.status, attempt.exit_code):
+            wait = delay_before(tries + 1, schedule.retry, schedule=fire.schedule, scheduled_at=fire.scheduled_at)
             self._try_again(fire, (attempt.ended_at or self._now) + timedelta(seconds=wait))
         else:
-            self._end(fire, FireStatus.FAILED, attempt.reason)
+            self._end(fire, FireStatus.FAILED, attempt.reason, attempt.ended_at)
 
-    def _end(self, fire: Fire, status: FireStatus, reason: str | None) -> None:
-        self._change(replace(fire, status=status, reason=reason, ended_at=self._now, stopping=None))
+    def _end(self, fire: Fire, status: FireStatus, reason: str | None, at: datetime | None = None) -> None:
+        """A fire ended when its last attempt did, though nobody may have been there to note it."""
+        self._change(replace(fire, status=status, reason=reason, ended_at=at or self._now, stopping=None))
+        self.moves.ended.append(fire.key)
         kinds = {FireStatus.SUCCEEDED: EventKind.SUCCEEDED, FireStatus.FAILED: EventKind.FAILED}
         if status in kinds:
             self._events[fire.schedule].append(Event(kinds[status], fire.scheduled_at, reason))
@@ -448,8 +453,7 @@ class _Turn:
                    if item.fire.status is FireStatus.RUNNING and not item.attempt.status.is_terminal]  # fmt: skip
         used: Counter[str] = Counter()
         for fire in running:
-            if (schedule := self._rules.schedules.get(fire.schedule)) is not None:
-                used.update(schedule.slots)
+            used.update(fire.slots)
         ready = {f"{fire.schedule} {fire.scheduled_at.isoformat()}": fire for fire in self._ready}
         queue = [self._waiting(key, fire) for key, fire in ready.items()]
         choice = choose(queue, self._rules.pools, used, limit=max(0, self._rules.max_runs - len(running)))
@@ -465,7 +469,8 @@ class _Turn:
     def _start(self, fire: Fire) -> None:
         if fire.run_id is None:
             return
-        begun = replace(fire, status=FireStatus.RUNNING, started_at=fire.started_at or self._now)
+        slots = self._rules.schedules[fire.schedule].slots
+        begun = replace(fire, status=FireStatus.RUNNING, started_at=fire.started_at or self._now, slots=slots)
         self._change(begun)
         self._change_run(begun.run_id or "", RunStatus.STARTING, None)
         self.moves.start.append(begun)

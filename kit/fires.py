@@ -5,6 +5,7 @@ Plain frozen records; what becomes of them is decided in `kit.board` and kept by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -42,9 +43,11 @@ class Fire:
         started_at: When its first attempt was started.
         reason: Why it ended as it did; None for a success.
         attempt: The number of its last attempt, from 1; 0 if it never had one.
+        uncounted: How many of its attempts do not count against its retries.
         run_id: The run that is its last attempt.
         stopping: Why its run is being stopped.
         followed: Whether the schedules that come after its success were told.
+        slots: What its run takes of each pool, as its schedule said when that was started; its file may change.
     """
 
     schedule: str
@@ -59,9 +62,11 @@ class Fire:
     ended_at: datetime | None = None
     reason: str | None = None
     attempt: int = 0
+    uncounted: int = 0
     run_id: str | None = None
     stopping: str | None = None
     followed: bool = False
+    slots: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def key(self) -> FireKey:

@@ -23,9 +23,11 @@ fires = Table(
     Column("ended_at", Instant),
     Column("reason", Text),
     Column("attempt", Integer, nullable=False),
+    Column("uncounted", Integer, nullable=False),
     Column("run_id", String(32)),
     Column("stopping", Text),
     Column("followed", Boolean, nullable=False),
+    Column("slots", Text, nullable=False),
     Index("fires_by_status", "status", "followed"),
     Index("fires_by_instant", "scheduled_at"),
     # A version of the data makes a schedule fire once, whoever sees it.

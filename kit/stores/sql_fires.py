@@ -330,12 +330,17 @@ def _states(connection: Connection, names: Collection[str] | None) -> dict[str, 
 
 
 def _fire(row: RowMapping | dict[str, Any]) -> Fire:
-    return Fire(**{**row, "status": FireStatus(row["status"]), "origin": FireOrigin(row["origin"])})
+    decoded = {
+        "status": FireStatus(row["status"]),
+        "origin": FireOrigin(row["origin"]),
+        "slots": from_json(row["slots"], dict[str, int]),
+    }
+    return Fire(**{**row, **decoded})
 
 
 def _fire_row(fire: Fire) -> dict[str, Any]:
     row = {name: getattr(fire, name) for name in Fire.__dataclass_fields__}
-    return row | {"status": fire.status.value, "origin": fire.origin.value}
+    return row | {"status": fire.status.value, "origin": fire.origin.value, "slots": _text(fire.slots)}
 
 
 def _gap_row(gap: Gap) -> dict[str, Any]:

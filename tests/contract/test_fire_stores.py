@@ -73,7 +73,7 @@ def write(store: Store, fires: Iterable[Fire] = (), attempts: Iterable[RunRecord
 
     def decide(board: Board) -> Moves:
         board.known(list(made))
-        return Moves(NOON, STARTER, made, {record.run_id: record for record in attempts}, **others)
+        return Moves(NOON, STARTER, made, attempts={record.run_id: record for record in attempts}, **others)
 
     return store.fires.act(decide)
 
@@ -118,7 +118,7 @@ def test_a_fire_and_its_run_are_written_together(store: Store) -> None:
     made = fire(
         at=1.5, status=RUNNING, origin=FireOrigin.CATCH_UP, requested=True, cause="0" * 32 + ".dir", attempt=1,
         run_id="r1", started_at=minute(2), due_at=minute(2), reason="so", stopping='ü\n"quoted"', ended_at=minute(4),
-        followed=True,
+        followed=True, uncounted=2, slots={"gpu": 2, "tape_1": 1},
     )  # fmt: skip
     record = run(made, RunStatus.STARTING, starter=STARTER, heartbeat_at=minute(2))
     write(store, [made], [record])

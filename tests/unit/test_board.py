@@ -87,7 +87,9 @@ def test_a_success_ends_the_fire() -> None:
     world.end("s")
     world.turn(61)
     fire = world.fire("s", 60)
-    assert (fire.status, fire.reason, fire.started_at, fire.ended_at) == (SUCCEEDED, None, minute(60), minute(61))
+    assert (fire.status, fire.reason, fire.started_at, fire.ended_at) == (SUCCEEDED, None, minute(60), minute(60)), (
+        "not when it was seen"
+    )
     assert (fire.followed, fire.attempt) == (True, 1)
 
 
@@ -271,7 +273,7 @@ def test_attempts_that_are_used_up_are_a_failure_with_the_last_reason() -> None:
     world.end("s", RunStatus.LOST, reason="second")
     world.turn(62)
     fire = world.fire("s", 60)
-    assert (fire.status, fire.reason, fire.ended_at, fire.attempt) == (FAILED, "second", minute(62), 2)
+    assert (fire.status, fire.reason, fire.ended_at, fire.attempt) == (FAILED, "second", minute(61), 2)
 
 
 def test_the_users_mistake_is_not_tried_again() -> None:
@@ -293,6 +295,34 @@ def test_a_run_that_never_came_to_start_is_made_up_for() -> None:
     world.end("s", RunStatus.LOST, reason="its supervisor was killed")
     world.turn(63)
     assert world.fires("s") == {60: FAILED}
+
+
+def test_attempts_that_never_came_to_start_use_up_no_retries() -> None:
+    world = seen(hourly(retry=Retry(attempts=2, delay=60, jitter=0)))
+    world.turn(60)
+    world.end("s", RunStatus.LOST, reason=NEVER_STARTED)
+    world.turn(61)
+    world.end("s", RunStatus.FAILED)
+    world.turn(61)
+    assert world.fire("s", 60).due_at == minute(62)  # as before a second attempt, not a third
+    world.turn(62)
+    world.end("s", RunStatus.LOST, reason=NEVER_STARTED)
+    world.turn(62.5)
+    assert world.fires("s") == {60: RUNNING}
+    world.end("s", RunStatus.FAILED)
+    world.turn(63)
+    assert world.fires("s") == {60: FAILED}
+    assert (world.fire("s", 60).attempt, world.fire("s", 60).uncounted) == (4, 2)
+
+
+def test_where_nothing_comes_to_start_a_fire_fails_in_the_end() -> None:
+    world = seen(hourly())
+    world.turn(60)
+    while world.running("s"):
+        world.end("s", RunStatus.LOST, reason=NEVER_STARTED)
+        world.turn()
+    fire = world.fire("s", 60)
+    assert (fire.status, fire.reason, fire.attempt) == (FAILED, NEVER_STARTED, 11)
 
 
 def test_a_run_that_was_given_up_while_it_waited_is_made_up_for() -> None:
@@ -777,6 +807,22 @@ def test_a_pool_has_its_size() -> None:
     assert [world.fires(name)[60] for name in "abcd"] == [RUNNING, RUNNING, PENDING, RUNNING]
 
 
+@pytest.mark.parametrize("how", ["removed", "broken", "changed"])
+def test_a_run_keeps_its_slots_whatever_becomes_of_its_file(how: str) -> None:
+    world = seen(hourly("a", slots={"gpu": 1}), hourly("b", slots={"gpu": 1}))
+    world.turn(60, due=["a"])
+    if how == "changed":
+        world.edit("a", slots={})
+    else:
+        del world.schedules["a"]
+    broken = ["a"] if how == "broken" else []
+    world.turn(61, broken=broken)
+    assert (world.fires("a"), world.fires("b")) == ({60: RUNNING}, {60: PENDING})
+    world.end("a")
+    world.turn(62, broken=broken)
+    assert world.fires("b") == {60: RUNNING}
+
+
 def test_what_needs_more_than_there_is_fails_and_says_so() -> None:
     world = seen(hourly(slots={"gpu": 3}), pools={"gpu": 2})
     world.turn(60)
@@ -857,6 +903,21 @@ def test_what_was_skipped_after_it_had_waited_is_another_attempt_when_somebody_a
     assert world.fires("s") == {60: SUCCEEDED, 120: RUNNING}
     origins = [run.origin for run in world.runs() if run.origin.scheduled_at == minute(120)]
     assert [origin.index for origin in origins] == [1, 2]
+
+
+def test_what_somebody_asks_for_has_all_its_retries() -> None:
+    world = seen(hourly(overlap=Overlap.QUEUE, retry=Retry(attempts=2, delay=0)))
+    for at in (60, 120):
+        world.turn(at)
+    world.edit("s", overlap=Overlap.SKIP)
+    world.turn(121)
+    world.end("s")
+    world.request("s", 120)
+    for at in (122, 123):
+        world.turn(at)
+        world.end("s", RunStatus.FAILED)
+    world.turn(124)
+    assert (world.fire("s", 120).status, world.fire("s", 120).attempt) == (FAILED, 3)
 
 
 def test_what_was_missed_has_its_chance_when_somebody_asks() -> None:

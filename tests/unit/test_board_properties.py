@@ -225,7 +225,8 @@ class Story:
     def edit(self, which: int, how: int) -> None:
         """A file is changed: another trigger for what goes by the clock, another overlap for all."""
         schedule = self.files[self.name(which)]
-        self.files[schedule.name] = replace(schedule, overlap=list(Overlap)[how % 3])
+        slots = {name: number for name, number in schedule.slots.items() if number < how}
+        self.files[schedule.name] = replace(schedule, overlap=list(Overlap)[how % 3], slots=slots)
         if schedule.name.startswith("clock"):
             trigger: Trigger = Interval(60.0 * (how + 1)) if how % 2 else Cron(f"{how * 6} */{how + 1} * * *")
             self.files[schedule.name] = replace(self.files[schedule.name], trigger=trigger)
@@ -238,9 +239,9 @@ class Story:
             self.save()
 
     def hide(self, which: int, how: int) -> None:
-        """A file is removed or broken, or is there again. Slots of what cannot be read are not known."""
+        """A file is removed or broken, or is there again."""
         name = self.name(which)
-        if name.startswith("clock") and not self.files[name].slots:
+        if name.startswith("clock"):
             self.hidden ^= {name}
             self.broken = self.broken | {name} if how % 2 and name in self.hidden else self.broken - {name}
             self.save()
@@ -320,7 +321,7 @@ class Story:
         assert max(Counter(fire.schedule for fire in running).values(), default=0) <= 1, "one at a time of a schedule"
         used: Counter[str] = Counter()
         for fire in running:
-            used.update(self.files[fire.schedule].slots)
+            used.update(fire.slots)
         assert all(number <= POOLS[name] for name, number in used.items())
 
     def check_fire(self, fire: Fire, old: Fire | None) -> None:

@@ -24,9 +24,11 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("reason", sa.Text),
         sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("uncounted", sa.Integer, nullable=False),
         sa.Column("run_id", sa.String(32)),
         sa.Column("stopping", sa.Text),
         sa.Column("followed", sa.Boolean, nullable=False),
+        sa.Column("slots", sa.Text, nullable=False),
     )
     op.create_index("fires_by_status", "fires", ["status", "followed"])
     op.create_index("fires_by_instant", "fires", ["scheduled_at"])
