@@ -40,6 +40,7 @@ REMOVED = "its schedule was removed"
 _FIRST_VERSION = "the version that was there when the schedule was first seen"
 _FREE = 10
 """How often a fire is tried again whose run never came to start: where nothing ever does, that has to come out."""
+_UNREADABLE_THEN = "its file could not be read when it was to follow"
 _UNREADABLE = "its schedule cannot be read now, so it is not tried again"
 
 
@@ -333,10 +334,18 @@ class _Turn:
         for schedule in self._rules.schedules.values():
             if isinstance(schedule.trigger, After) and schedule.enabled:
                 followers[schedule.trigger.schedule].append(schedule)
+        unreadable = defaultdict(list)
+        for name in self._rules.broken:
+            state = self._state(name)
+            if state is not None and state.enabled and isinstance(state.trigger, After):
+                unreadable[state.trigger.schedule].append(name)
         for fire in done:
+            at = fire.scheduled_at
             self._change(replace(fire, followed=True))
             for schedule in followers[fire.schedule]:
                 self._follow(schedule, fire)
+            for name in unreadable[fire.schedule]:
+                self.moves.gaps.append(Gap(name, FireStatus.MISSED, at, at, 1, _UNREADABLE_THEN, self._now))
 
     def _follow(self, schedule: Schedule, fire: Fire) -> None:
         if self._known([(schedule.name, fire.scheduled_at)]):

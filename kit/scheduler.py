@@ -225,7 +225,8 @@ class Scheduler:
         rules = rules_of(self._project, loaded, due=due, owns=self._owns, starts=self._starts)
         followers = [name for name, schedule in loaded.schedules.items() if isinstance(schedule.trigger, After)]
         moves = self._fires.act(
-            lambda board: self._decide(board, rules, now, observed), names={*due, *observed, *followers}
+            lambda board: self._decide(board, rules, now, observed),
+            names={*due, *observed, *followers, *loaded.broken},
         )
         nexts: dict[object, datetime | None] = {}
         for name in due:

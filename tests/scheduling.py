@@ -65,7 +65,7 @@ class World:
         going_by = self.rules(**rules)
         return self.store.fires.act(
             lambda board: advance(board, going_by, self.now, observed=observed),
-            names=[*going_by.due, *(observed or {}), *self._followers(going_by)],
+            names=[*going_by.due, *(observed or {}), *self._followers(going_by), *going_by.broken],
         )
 
     def _followers(self, rules: Rules) -> Collection[str]:

@@ -709,6 +709,21 @@ def test_a_disabled_follower_is_left_out() -> None:
     assert (world.fires("b"), world.gaps("b")) == ({}, [])
 
 
+def test_a_follower_that_cannot_be_read_then_has_missed_it_and_says_so() -> None:
+    world = seen(hourly("a"), Schedule("b", After("a")), Schedule("c", After("x")))
+    world.turn(60)
+    world.end("a")
+    for name in "bc":
+        del world.schedules[name]
+    world.turn(61, broken=["b", "c", "never seen"])
+    (gap,) = world.gaps("b")
+    assert (gap.status, gap.first, gap.last, gap.count) == (MISSED, minute(60), minute(60), 1)
+    assert gap.reason == "its file could not be read when it was to follow"
+    assert world.gaps("c") == []
+    assert world.fires("b") == {}
+    assert not world.turn(62, broken=["b", "c", "never seen"])
+
+
 def test_who_does_not_see_all_schedules_leaves_a_success_to_who_does() -> None:
     world = seen(hourly("a"), Schedule("b", After("a")))
     world.turn(60)
