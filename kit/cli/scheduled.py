@@ -227,9 +227,16 @@ def run_cron(project: Project, overrides: Sequence[str], cron: str, tz: str) -> 
     firing.begin(project, schedule, now)
     diary = _Diary()
     first = next_after(trigger, now)
-    diary.say(f"runs at {cron} {tz}; next {show_instant(first)}; Ctrl-C stops it" if first else "never due")
+    begun = f"runs at {cron} {tz}; next {show_instant(first) if first else 'never'}; Ctrl-C stops it"
     with contextlib.closing(Scheduler(project, Fixed(schedule), only=schedule.name, attached=True)) as taking_turns:
-        serving.serve(project, taking_turns, scope=schedule.name, on_turn=diary.turn, on_error=diary.error)
+        serving.serve(
+            project,
+            taking_turns,
+            scope=schedule.name,
+            on_start=lambda: diary.say(begun),
+            on_turn=diary.turn,
+            on_error=diary.error,
+        )
         if taking_turns.handles:
             diary.say("stopping what runs; Ctrl-C once more kills it")
         diary.turn(taking_turns.end_attached())
