@@ -26,9 +26,12 @@ from kit.executors._telling import send_alerts
 from kit.fires import SchedulerRecord
 from kit.project import Project
 from kit.scheduler import SILENT, Scheduler, Turn, is_gone
+from kit.stores.base import DamagedStore
 
-__all__ = ["HEARTBEAT", "ONE_TURN", "SILENT", "notice_stopped", "once", "running", "serve"]
+__all__ = ["HEARTBEAT", "ONE_TURN", "PATIENCE", "SILENT", "notice_stopped", "once", "running", "serve"]
 
+PATIENCE = 10.0
+"""Seconds that a scheduler waits for whoever else writes; it tries again, and hears in between that it is to leave."""
 HEARTBEAT = timedelta(seconds=10)
 """How often a scheduler says that it is alive."""
 ONE_TURN = "its one turn was over"
@@ -59,6 +62,7 @@ def serve(
 
     Raises:
         HostError: If there is one already.
+        DamagedStore: As soon as that is found out.
     """
     with _only_one(project, scope), _Doorbell() as bell, _registered(project, scope) as record:
         on_start()
@@ -72,6 +76,8 @@ def serve(
                 if not beaten <= now < beaten + HEARTBEAT:
                     project.store.fires.beat(replace(record, heartbeat_at=now))
                     beaten = now
+            except DamagedStore:
+                raise
             except (HostError, OSError) as error:
                 on_error(from_os_error(error) if isinstance(error, OSError) else error)
                 systemd.notify("WATCHDOG=1")  # it lives, and starting it anew would not help
@@ -117,10 +123,10 @@ def _farewell(project: Project, record: SchedulerRecord, now: datetime) -> Outbo
     body = (
         f"The scheduler of {project.name} on {record.host} (pid {record.process.pid}) is gone; "
         f"it was last heard of {record.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC, {silent} ago.\n"
-        "Runs that were under way have gone on. What was due meanwhile is caught up with as each schedule says.\n"
-        "See: kit status"
+        "Runs that were under way have gone on. What was due meanwhile is caught up with as each schedule says.\n\n"
+        "Next, in the project:\n  kit status"
     )
-    title = f"{project.name}: the scheduler stopped"
+    title = f"[{project.name}] the scheduler stopped"
     entry_id = _digest(f"{record.scheduler_id} gone, that was started {record.started_at.isoformat()}")
     return OutboxEntry(entry_id, None, "scheduler", title, body, now, next_try_at=now)
 

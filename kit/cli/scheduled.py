@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,9 +14,10 @@ from typing import Annotated, Literal
 import typer
 
 from kit import _clock, firing, foreground, runs, serving, systemd
+from kit.cli._fires import local_and_utc
 from kit.cli._instants import parse_instant, show_instant
 from kit.cli._watch import watch
-from kit.cli.render import console, next_steps, print_json
+from kit.cli.render import console, next_steps, number, print_json, table
 from kit.errors import ExitCode, KitError
 from kit.executors.base import Handle
 from kit.fires import Fire, FireOrigin
@@ -47,6 +49,8 @@ def scheduler(
     project = open_project(Path.cwd())
     if install is not None:
         return _install(project)
+    if not once:
+        project = replace(project, patience=serving.PATIENCE)
     diary = _Diary()
     with contextlib.closing(Scheduler(project, Schedules(project))) as taking_turns:
         if once:
@@ -56,7 +60,7 @@ def scheduler(
             else:
                 diary.turn(turn)
             return ExitCode.OK
-        started = f"scheduler of {project.name} started; Ctrl-C stops it, and runs go on"
+        started = f"scheduler of {project.name} started; Ctrl-C stops it, runs go on"
         serving.serve(
             project,
             taking_turns,
@@ -108,7 +112,7 @@ class _Diary:
                 f"{gap.schedule}  {gap.status}: {gap.count} from {show_instant(gap.first)}: {gap.reason}", "yellow"
             )
         for fire in moves.fires.values():
-            if fire.status.is_terminal and not (fire.status is FireStatus.SUCCEEDED and fire.ended_at != turn.at):
+            if fire.status.is_terminal and (fire.key in moves.ended or fire.status is not FireStatus.SUCCEEDED):
                 reason = f": {fire.reason}" if fire.reason else ""
                 self.say(f"{_name(fire)}  {fire.status}{reason}", _style(fire.status))
             elif fire.status is FireStatus.RETRYING:
@@ -138,7 +142,7 @@ def run_fire(project: Project, name: str, at: str | None, *, as_json: bool) -> i
     serving.notice_stopped(project, now)
     claimed = firing.claim(project, schedule, [instant], now, origin=FireOrigin.REQUEST)
     if claimed.known and claimed.known[0].status.is_terminal:
-        console(stderr=True).print(f"note: the fire of {show_instant(instant)} is over already", soft_wrap=True)
+        console(stderr=True).print(f"note: the fire of {local_and_utc(instant)} is over already", soft_wrap=True)
         return _report(project, claimed.known[0], as_json=as_json)
     return _drive(project, schedules, (schedule.name, instant), as_json=as_json)
 
@@ -156,7 +160,7 @@ def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *,
     def attempt(fire: Fire, handle: Handle) -> None:
         watch(
             handle,
-            f"{fire.schedule} {show_instant(fire.scheduled_at)}",
+            f"{fire.schedule}  {local_and_utc(fire.scheduled_at)}",
             project.paths.run(handle.run_id),
             output=output,
         )
@@ -174,15 +178,15 @@ def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *,
 
     def waits(fire: Fire) -> None:
         what = (
-            "for its turn" if fire.status is FireStatus.PENDING else f"until {show_instant(fire.due_at)} to try again"
+            "for its turn" if fire.status is FireStatus.PENDING else f"until {local_and_utc(fire.due_at)} to try again"
         )
-        err.print(f"note: the fire of {show_instant(fire.scheduled_at)} waits {what}", soft_wrap=True)
+        err.print(f"note: the fire of {local_and_utc(fire.scheduled_at)} waits {what}", soft_wrap=True)
 
     fire = foreground.drive(project, schedules, key, foreground.Shown(attempt, other, waits))
-    return _report(project, fire, as_json=as_json)
+    return _report(project, fire, as_json=as_json, new=True)
 
 
-def _report(project: Project, fire: Fire, *, as_json: bool) -> int:
+def _report(project: Project, fire: Fire, *, as_json: bool, new: bool = False) -> int:
     record = None if fire.run_id is None else project.store.get(fire.run_id)
     code = _exit_code(fire, record)
     if as_json:
@@ -200,10 +204,15 @@ def _report(project: Project, fire: Fire, *, as_json: bool) -> int:
         return code
     out = console()
     tries = f", {fire.attempt} attempts" if fire.attempt > 1 else ""
-    out.print(f"\n{_name(fire)}  {fire.status}{tries}", style=_style(fire.status), soft_wrap=True, highlight=False)
+    name = f"{fire.schedule}  {local_and_utc(fire.scheduled_at)}"
+    out.print(f"\n{name}  {fire.status}{tries}", style=_style(fire.status), soft_wrap=True)
     if fire.reason:
-        out.print(f"  {fire.reason}", soft_wrap=True, highlight=False)
+        out.print(f"  {fire.reason}", soft_wrap=True)
     if record is not None:
+        if new and record.metrics:
+            out.print()
+            table(["metric", "value"], [(key, number(value)) for key, value in record.metrics.items()], right=[1])
+            out.print()
         next_steps(["kit", "show", record.run_id], ["kit", "schedule", "history", fire.schedule])
     return code
 

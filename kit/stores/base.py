@@ -8,16 +8,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from kit._process import ProcessId
-from kit.errors import UserError
+from kit.errors import HostError, UserError
 from kit.models import RunRecord, RunSpec
 from kit.states import RunStatus
 
 if TYPE_CHECKING:
     from kit.stores.fires import FireStore
 
-__all__ = ["Comparison", "Held", "RunQuery", "Store", "no_such_run"]
+__all__ = ["Comparison", "DamagedStore", "Held", "RunQuery", "Store", "no_such_run"]
 
 Operator = Literal["<", "<=", "=", "!=", ">=", ">"]
+
+
+class DamagedStore(HostError):
+    """What was kept cannot be read any more: nothing that is only tried again helps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from kit.errors import HostError, UserError
+from kit.stores.base import DamagedStore
 from kit.stores.schema import REVISION
 
 __all__ = ["create_sqlite_engine", "upgrade"]
@@ -114,9 +115,10 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _unusable(path: Path, said: str) -> HostError:
-    fix = "Check the disk's free space and who owns the folder."
+    fix = "Check the disk's free space, that the folder can be written, and who owns it."
     if "malformed" in said or "not a database" in said:
         fix = f"Move it away and start a new one: `mv {path} {path}.damaged` (MLflow keeps its own record)."
-    elif "locked" in said:
+        return DamagedStore(f"the run store is damaged: {said}", where=str(path), fix=fix)
+    if "locked" in said:
         fix = f"Another process holds it: find it with `fuser {path}` or `lsof {path}`, then run the command again."
     return HostError(f"the run store cannot be used: {said}", where=str(path), fix=fix)

@@ -169,9 +169,7 @@ def test_an_instant_runs_once_however_many_ask_for_it(place: Place) -> None:
     assert any(f"works at {at.isoformat()}" in text for text in shown)
 
 
-def test_one_that_is_over_is_not_run_again_and_has_its_say(
-    place: Place, typed: Callable[..., Done]
-) -> None:
+def test_one_that_is_over_is_not_run_again_and_has_its_say(place: Place, typed: Callable[..., Done]) -> None:
     at = datetime(2026, 3, 2, 1, tzinfo=UTC)
     good = place.over("nightly", at, RunStatus.SUCCEEDED)
     bad = place.over("on_data", at, RunStatus.FAILED, exit_code=7, reason="SystemExit: 7")

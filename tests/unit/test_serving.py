@@ -128,7 +128,7 @@ def test_who_is_gone_is_told_of_once(project: Project, dead: ProcessId) -> None:
     assert (record.stopped_at, record.reason) == (minute(200), "it stopped without a word")
     (message,) = fires.messages()
     assert (message.schedule, message.kind, message.created_at) == (None, "scheduler", minute(200))
-    assert message.title == "tiny: the scheduler stopped"
+    assert message.title == "[tiny] the scheduler stopped"
     assert f"on box (pid {dead.pid}) is gone" in message.body
     assert "last heard of 2026-03-01 12:00:00 UTC, 3 h ago" in message.body
     assert "kit status" in message.body
