@@ -280,6 +280,7 @@ def test_a_mistake_is_one_line_with_what_to_do_and_nothing_begins(
 # Again
 
 
+@pytest.mark.slow
 def test_it_is_tried_again_and_leaves_with_the_last_ones_code(place: Place) -> None:
     done = place.fire("mistake", code=2)
     (fire,) = place.fires("mistake")
