@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,7 +21,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    tuple_,
     update,
 )
 
@@ -308,16 +308,23 @@ def _unfollowed(connection: Connection) -> list[Fire]:
 
 
 def _fires(connection: Connection, keys: Sequence[FireKey]) -> Iterator[Fire]:
-    fires = tables.fires
-    instants = {instant for _, instant in keys}
+    """Never asked for in pairs, `(schedule, scheduled_at) IN (...)`: for that SQLite reads every fire there is."""
+    fires, instants, names = tables.fires, {instant for _, instant in keys}, {name for name, _ in keys}
     if len(instants) <= _AT_ONCE < len(keys):  # many schedules at once
         wanted = set(keys)
         found = connection.execute(select(fires).where(fires.c.scheduled_at.in_(instants))).mappings()
         yield from (fire for fire in map(_fire, found) if fire.key in wanted)
         return
-    for start in range(0, len(keys), _AT_ONCE):
-        chosen = tuple_(fires.c.schedule, fires.c.scheduled_at).in_(keys[start : start + _AT_ONCE])
-        yield from map(_fire, connection.execute(select(fires).where(chosen)).mappings())
+    (few, many), pairs = (fires.c.schedule, fires.c.scheduled_at), list[tuple[Any, Any]](keys)
+    if len(instants) < len(names):
+        (few, many), pairs = (many, few), [(instant, name) for name, instant in keys]
+    groups: dict[Any, list[Any]] = defaultdict(list)
+    for one, other in pairs:
+        groups[one].append(other)
+    for one, others in groups.items():
+        for start in range(0, len(others), _AT_ONCE):
+            chosen = select(fires).where(few == one, many.in_(others[start : start + _AT_ONCE]))
+            yield from map(_fire, connection.execute(chosen).mappings())
 
 
 def _states(connection: Connection, names: Collection[str] | None) -> dict[str, ScheduleState]:
