@@ -150,7 +150,7 @@ class Ledger:
             self.events[fire.schedule].append(Event(kinds[status], fire.scheduled_at, reason))
 
     def try_again(self, fire: Fire, due_at: datetime) -> None:
-        # One whose run was given up while it waited goes on waiting for its turn.
+        """Have another attempt; a fire whose run was given up while it waited goes on waiting for its turn."""
         status = FireStatus.RETRYING if fire.status is FireStatus.RUNNING else fire.status
         again = replace(fire, status=status, attempt=fire.attempt + 1, run_id=self.rules.new_id(), due_at=due_at)
         self.change(again)

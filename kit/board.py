@@ -17,6 +17,7 @@ from kit.alerting import AlertState, Event, EventKind, alerts_for, is_late
 from kit.fires import Attempt, Fire, FireKey, FireOrigin, Gap, ScheduleState
 from kit.outcomes import NEVER_STARTED
 from kit.policies import (
+    QUEUE_LIMIT,
     Action,
     CatchUp,
     CatchUpMode,
@@ -278,28 +279,26 @@ class _Turn(Ledger):
 
     def _decide_overlaps(self, schedule: Schedule, fires: list[Fire], running: set[datetime]) -> None:
         retrying = [fire for fire in fires if fire.status is FireStatus.RETRYING]
+        waiting = [fire for fire in fires if fire.status is FireStatus.PENDING]
         busy = running | {fire.scheduled_at for fire in retrying}
-        waiting = {fire.scheduled_at for fire in fires} - busy
-        for fire in fires:
-            at = fire.scheduled_at
-            if at not in waiting:
-                continue
-            decision = decide_overlap(
-                schedule.overlap, at, running=busy, waiting=waiting - {at}, requested=fire.requested
-            )
-            action = decision.action
+        ahead: list[datetime] = []  # no more than any policy asks about: a backfill may be ten thousand
+        for fire in waiting:
+            at, last = fire.scheduled_at, waiting[-1].scheduled_at
+            others = ahead if at == last else [*ahead, last]
+            decision = decide_overlap(schedule.overlap, at, running=busy, waiting=others, requested=fire.requested)
             for other in decision.cancel:
                 rival = self.active[schedule.name, other].fire
                 if not rival.requested:  # the clock does not replace what somebody wants
-                    waiting.discard(other)
                     self._replace(rival, by=at)
                     busy -= {other} - running
-            if action is Action.SKIP:
-                waiting.discard(at)
+            if decision.action is Action.SKIP:
                 self.give_up(fire, FireStatus.SKIPPED, decision.reason or "skipped")
-            elif action is Action.START or (decision.cancel and not busy):
+                continue
+            if decision.action is Action.START or (decision.cancel and not busy):
                 busy.add(at)
                 self._ready.append(fire)
+            if len(ahead) < QUEUE_LIMIT:
+                ahead.append(at)
         if not running:
             due = (fire for fire in retrying if fire.key in self.active and fire.due_at <= self.now)
             self._ready.extend(islice(due, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from kit.errors import ExitCode
 from kit.fires import Fire, FireOrigin
 from kit.models import Origin
 from kit.outcomes import NEVER_STARTED
-from kit.policies import QUEUE_LIMIT, CatchUp, CatchUpMode, Overlap, Retry
+from kit.policies import QUEUE_LIMIT, CatchUp, CatchUpMode, Decision, Overlap, Retry, decide_overlap
 from kit.schedule import Schedule
 from kit.states import FireStatus, RunStatus
 from kit.triggers import After, Cron, Interval, Once, OnData
@@ -158,6 +159,22 @@ def test_a_queue_has_an_end() -> None:
     statuses = list(world.fires("s").values())
     assert statuses == [RUNNING, *[PENDING] * QUEUE_LIMIT, SKIPPED]
     assert world.fire("s", QUEUE_LIMIT + 2).reason == "100 fires were waiting already (overlap: queue)"
+
+
+def test_however_many_wait_each_is_compared_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def spy(*arguments: Any, waiting: Collection[datetime], **others: Any) -> Decision:
+        asked.append(len(waiting))
+        return decide_overlap(*arguments, waiting=waiting, **others)
+
+    monkeypatch.setattr("kit.board.decide_overlap", spy)
+    world = seen(hourly())
+    world.request("s", *range(-3000, 0), origin=FireOrigin.BACKFILL)
+    world.turn(1)
+    assert ready(world) == [-3000]
+    assert len(asked) == 3000
+    assert max(asked) <= QUEUE_LIMIT + 1
 
 
 def test_replace_asks_for_a_stop_and_starts_the_later_one_when_it_has_happened() -> None:
