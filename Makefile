@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: clean demo environment format help lint test test-slow torch
+.PHONY: clean demo environment format help lint test test-exhaustive test-slow torch
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
@@ -72,10 +72,13 @@ torch: $(SYNCED)
 
 # A file is one worker's, so that its fixtures are made once; in the order collected, the long ones first.
 test: torch ## Run the tests, but those that take minutes; ARGS="..." goes to pytest
-	pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+	pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not exhaustive" $(ARGS)
 
 test-slow: torch ## Run the tests that take minutes
-	pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m slow $(ARGS)
+	pytest -n $(JOBS) --dist load --maxschedchunk 1 -m "slow and not exhaustive" $(ARGS)
+
+test-exhaustive: torch ## Run the proofs with more seeds: a quarter of an hour
+	pytest -n $(JOBS) --dist load -m exhaustive $(ARGS)
 
 lint: $(SYNCED) ## Check style, types and layers
 	ruff check

@@ -206,12 +206,12 @@ def run(name: _Name) -> None:
         console().print(f"{schedule.name} has its fire of {local_and_utc(instant)}: {fire.status}, run {fire.run_id}")
         return
     console().print(f"asked for {schedule.name} at {local_and_utc(instant)}: run {claimed.fires[0].run_id}")
-    _say_who(there, ["kit", "run", "--schedule", schedule.name, "--at", instant.isoformat()])
+    _say_who(there, 1, ["kit", "run", "--schedule", schedule.name, "--at", instant.isoformat()])
 
 
-def _say_who(there: Sequence[SchedulerRecord], by_hand: Sequence[str] | None = None) -> None:
-    """Who is going to start what was asked for: several fires, or the one that can be run by hand."""
-    them, they_wait = ("them", "they wait") if by_hand is None else ("it", "it waits")
+def _say_who(there: Sequence[SchedulerRecord], number: int, by_hand: Sequence[str] | None = None) -> None:
+    """Who is going to start what was asked for: so many fires, or one that can also be run by hand."""
+    them, they_wait = ("it", "it waits") if number == 1 else ("them", "they wait")
     if there:
         who = f"pid {there[0].process.pid} on {there[0].host}"
         console().print(f"the scheduler ({who}) starts {them} in turn", soft_wrap=True)
@@ -251,7 +251,7 @@ def backfill(
         console().print(f"{_fires(len(known))} ran, or {'is' if len(known) == 1 else 'are'} under way:")
         _print_some(f"{local_and_utc(fire.scheduled_at)}  {fire.status}  {fire.run_id or ''}" for fire in known)
     if instants and not dry_run:
-        _say_who(there)
+        _say_who(there, len(instants))
 
 
 def _fires(number: int) -> str:

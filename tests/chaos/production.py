@@ -41,6 +41,7 @@ FILES = {
 
         import json
         import os
+        import signal
         import threading
         from pathlib import Path
 
@@ -63,11 +64,23 @@ FILES = {
             return {"score": 1.0}
 
 
+        def daemons(cfg: dict, run: kit.Run) -> None:
+            for _ in range(3):
+                if os.fork() == 0:
+                    os.setsid()
+                    if os.fork() == 0:
+                        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                        threading.Event().wait()
+                    os._exit(0)
+            note(run)
+
+
         def fails(cfg: dict, run: kit.Run) -> None:
             note(run)
             raise RuntimeError("this never works")
         ''',
     "conf/experiment/works.yaml": "# @package _global_\ntask: tiny.work.works\n",
+    "conf/experiment/daemons.yaml": "# @package _global_\ntask: tiny.work.daemons\n",
     "conf/experiment/fails.yaml": "# @package _global_\ntask: tiny.work.fails\n",
 }
 
@@ -259,10 +272,15 @@ class Production:
         for scheduler in self._schedulers:
             scheduler.kill()
             scheduler.wait()
-        for process in processes_of(self.root):
+        until(self._kill_rest, "everything to be gone")
+
+    def _kill_rest(self) -> bool:
+        """Whether nothing was left; whoever is born while others are killed is met the next time."""
+        left = processes_of(self.root)
+        for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        until(lambda: not processes_of(self.root), "everything to be gone")
+        return not left
 
     # What it has to say for itself
 
