@@ -237,18 +237,23 @@ class Production:
             if "after:" not in text and "enabled:" not in text:
                 path.write_text(f"{text.rstrip()}\nenabled: false\n")
 
+    def remove(self, name: str) -> None:
+        """What waits of that schedule is given up; what runs goes on."""
+        (self.root / "conf" / "schedule" / f"{name}.yaml").unlink()
+
     def settle(self, scheduler: subprocess.Popen[bytes] | None = None) -> None:
         """Let everything that began come to its end, with this scheduler or a new one, which is then stopped."""
         self.disable()
         scheduler = scheduler or self.start()
-        until(lambda: self._is_over(scheduler), "every fire to be over", seconds=150)
+        until(lambda: self._is_over(scheduler), "every fire to be over", seconds=300)
         scheduler.send_signal(signal.SIGTERM)
         assert scheduler.wait(60) == 0, self.said()
         self.tell_all()
 
     def disabled(self) -> bool:
         """Whether a scheduler has seen that nothing is due any more."""
-        known = self.project.store.fires.states().values()
+        names = {path.stem for path in (self.root / "conf" / "schedule").glob("*.yaml")}
+        known = [state for name, state in self.project.store.fires.states().items() if name in names]
         return all(not state.enabled or isinstance(state.trigger, After) for state in known)
 
     def _is_over(self, scheduler: subprocess.Popen[bytes]) -> bool:

@@ -95,6 +95,7 @@ def test_whoever_is_killed_at_any_moment_every_fire_is_accounted_for(tmp_path: P
         killer = Killer(production, seed)
         for _ in range(25):
             killer.strike()
+        production.remove("queue")
         production.settle(killer.scheduler)
         account = production.account()
     print(f"\nseed {seed}: killed {dict(killer.hits)}; {account}")  # noqa: T201
