@@ -45,6 +45,7 @@ _VARIES = (
     r"\d+(?:\.\d+)? (?:s|min|h|d)\b(?: \d+ (?:s|min)\b)?",
     r"\b(?!2013)\d{4}-\d\d-\d\d",
     r"\d\d:\d\d(?::\d\d)?",
+    r"\b\d+ times\b",
     r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b",
     r"\bE[SD]T\b",
     r"\b[0-9a-f]{10}\b",
@@ -109,7 +110,7 @@ class Shell:
     def enter(self, text: str) -> tuple[str, str]:
         """Run a command; gives its output and its exit code."""
         assert self._bash.stdin is not None
-        self._bash.stdin.write(f'{{ {text}\n}} < /dev/null\necho; echo "@@end $?"\n'.encode())
+        self._bash.stdin.write(f"{{ {text}\n}} < /dev/null\nprintf '\\n@@end %s\\n' $?\n".encode())
         self._bash.stdin.flush()
         heard = b""
         while (end := _END.search(heard)) is None:
