@@ -77,7 +77,7 @@ test: torch ## Run the tests, but those that take minutes; ARGS="..." goes to py
 test-slow: torch ## Run the tests that take minutes
 	pytest -n $(JOBS) --dist load --maxschedchunk 1 -m "slow and not exhaustive" $(ARGS)
 
-test-exhaustive: torch ## Run the proofs with more seeds: a quarter of an hour
+test-exhaustive: torch ## Run the longest proofs, and more seeds: before a release
 	pytest -n $(JOBS) --dist load -m exhaustive $(ARGS)
 
 lint: $(SYNCED) ## Check style, types and layers

@@ -51,6 +51,7 @@ def serve(
     on_start: Callable[[], None] = lambda: None,
     on_turn: Callable[[Turn], None] = lambda _turn: None,
     on_error: Callable[[KitError], None] = lambda _error: None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Take turns until SIGTERM, SIGINT or SIGHUP; the runs go on unless they are attached.
 
@@ -59,36 +60,51 @@ def serve(
     Args:
         scope: Empty for the scheduler of the project, of which there is one on a machine; else what it is for.
         on_start: Called when it is known that there is no other.
+        on_stop: Called last of all; a second signal to stop does not interrupt it.
 
     Raises:
         HostError: If there is one already.
         DamagedStore: As soon as that is found out.
     """
-    with _only_one(project, scope), _Doorbell() as bell, _registered(project, scope) as record:
-        on_start()
-        systemd.notify("READY=1")
+    with _only_one(project, scope), _Doorbell() as bell:
+        with _registered(project, scope) as record:
+            on_start()
+            systemd.notify("READY=1")
+            _take_turns(project, scheduler, record, bell, on_turn=on_turn, on_error=on_error)
+            systemd.notify("STOPPING=1")
+        on_stop()
+
+
+def _take_turns(
+    project: Project,
+    scheduler: Scheduler,
+    record: SchedulerRecord,
+    bell: _Doorbell,
+    *,
+    on_turn: Callable[[Turn], None],
+    on_error: Callable[[KitError], None],
+) -> None:
+    pause = 0.0
+    beaten = record.heartbeat_at
+    while not bell.asked_to_stop:
+        now = _clock.now()
+        try:
+            turn = scheduler.turn(now)
+            if not beaten <= now < beaten + HEARTBEAT:
+                project.store.fires.beat(replace(record, heartbeat_at=now))
+                beaten = now
+        except DamagedStore:
+            raise
+        except (HostError, OSError) as error:
+            on_error(from_os_error(error) if isinstance(error, OSError) else error)
+            systemd.notify("WATCHDOG=1")  # it lives, and starting it anew would not help
+            pause = min(max(1.0, pause * 2), _LONGEST_PAUSE)
+            bell.wait(pause)
+            continue
         pause = 0.0
-        beaten = record.heartbeat_at
-        while not bell.asked_to_stop:
-            now = _clock.now()
-            try:
-                turn = scheduler.turn(now)
-                if not beaten <= now < beaten + HEARTBEAT:
-                    project.store.fires.beat(replace(record, heartbeat_at=now))
-                    beaten = now
-            except DamagedStore:
-                raise
-            except (HostError, OSError) as error:
-                on_error(from_os_error(error) if isinstance(error, OSError) else error)
-                systemd.notify("WATCHDOG=1")  # it lives, and starting it anew would not help
-                pause = min(max(1.0, pause * 2), _LONGEST_PAUSE)
-                bell.wait(pause)
-                continue
-            pause = 0.0
-            on_turn(turn)
-            systemd.notify("WATCHDOG=1")
-            bell.wait(_until(turn.next_at))
-        systemd.notify("STOPPING=1")
+        on_turn(turn)
+        systemd.notify("WATCHDOG=1")
+        bell.wait(_until(turn.next_at))
 
 
 def once(project: Project, scheduler: Scheduler) -> Turn | None:

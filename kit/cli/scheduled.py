@@ -67,6 +67,7 @@ def scheduler(
             on_start=lambda: diary.say(started),
             on_turn=diary.turn,
             on_error=diary.error,
+            on_stop=taking_turns.close,
         )
     diary.say("scheduler stopped")
     return ExitCode.OK

@@ -270,7 +270,7 @@ HOURLY = {
 ON_TIME, LATE = FireOrigin.CLOCK, FireOrigin.CATCH_UP
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_clock_that_jumps_and_a_machine_that_sleeps(tmp_path: Path) -> None:
     """2 h forward, 2 h back, 8 h of sleep: each instant is a fire once, or passed over once."""
     with running_production(tmp_path, HOURLY) as production:
@@ -506,7 +506,7 @@ class Filler:
         self._path.unlink(missing_ok=True)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", SEEDS[:2])
 def test_a_disk_that_is_full_at_any_write(tmp_path: Path, seed: int) -> None:
     """Code, git, both stores, logs: all on one small disk, that is filled up to so and so many pages, and freed."""
@@ -597,7 +597,7 @@ def memory_group(megabytes: int) -> Iterator[dict[str, str]]:
         group.rmdir()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_runs_that_are_a_nuisance_are_bounded_ended_recorded_and_told(tmp_path: Path) -> None:
     told = tmp_path / "alerts"
     rest = f"grace: 1 s\nalert: ['file://{told}']"

@@ -69,7 +69,7 @@ def data_of(record: dict[str, Any]) -> dict[str, Any]:
     return version
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(1800)
 def test_nightly_retrains_twelve_times_on_twelve_versions_of_the_data(
     repository: Callable[[Answers], Path], run: Callable[..., str]
