@@ -168,6 +168,7 @@ def test_a_scheduler_that_is_stopped_between_its_commit_and_its_starts_starts_no
     print(f"\n{account}")  # noqa: T201
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_is_stopped_is_waited_for_and_ends_its_run_when_it_goes_on(tmp_path: Path) -> None:
     """It lives, so nothing else is begun in its place; its timeout is enforced as soon as it goes on."""
     schedules = {"often": "trigger: {interval: 1 s}\nexperiment: works\noverrides: [+seconds=3600]\ntimeout: 20 s"}
@@ -205,6 +206,7 @@ print(len(recover(open_project(Path.cwd()), _clock.now() + timedelta(seconds=61)
 """
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_was_given_up_while_it_was_stopped_ends_its_run(tmp_path: Path) -> None:
     """From another container it can only be heard: after a minute of silence the fire is tried again."""
     elsewhere = unshared("--pid", "--fork", "--mount-proc", "--kill-child")
@@ -389,6 +391,7 @@ def damage(store: Path) -> None:
             file.write(b"\xa5" * path.stat().st_size)
 
 
+@pytest.mark.slow
 def test_a_damaged_store_is_refused_with_the_fix_which_works(tmp_path: Path) -> None:
     with running_production(tmp_path, {"often": "trigger: {interval: 1 s}\nexperiment: works"}) as production:
         production.meet()

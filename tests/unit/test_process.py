@@ -19,6 +19,7 @@ from kit._process import (
     descendants,
     identify,
     is_alive,
+    marked,
     signal_name,
     signal_processes,
     this_process,
@@ -145,6 +146,19 @@ os.wait()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "True"]
+
+
+def test_processes_are_found_by_their_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the one that asks, also where they have left the session."""
+    mark = f"test-{os.getpid()}"
+    monkeypatch.setenv("KIT_TEST_MARK", mark)
+    command = [sys.executable, "-c", WAITS]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, start_new_session=True) as daemon:
+        assert daemon.stdout is not None
+        daemon.stdout.readline()
+        assert [process.pid for process in marked("KIT_TEST_MARK", mark)] == [daemon.pid]
+        assert marked("KIT_TEST_MARK", f"{mark}0") == []
+        daemon.kill()
 
 
 def test_a_child_can_be_made_to_die_with_its_parent() -> None:
