@@ -208,7 +208,7 @@ def test_a_run_outlives_its_starter_and_is_a_run_like_any_other(place: Place) ->
     assert (record.seed, record.metrics, record.tags) == (7, {"score": 0.5}, {"team": "x"})
     assert record.params["day"] == "2013-02-01T02:00:00+00:00"
     assert record.origin.scheduled_at == DUE
-    assert record.tracked
+    until(lambda: place.project.store.get(run_id).tracked, "the tracker to know")
     told = place.log(run_id).splitlines()
     assert told[:4] == [
         "KIT_SCHEDULE=nightly",
@@ -247,7 +247,7 @@ def test_a_config_that_does_not_compose_is_a_failed_run_with_its_reason(place: P
     record = place.run("experiment=tells", "no_such_key=1", f"+password={SECRET}")
     assert (record.status, record.exit_code, record.task) == (RunStatus.FAILED, 2, None)
     assert "no_such_key" in (record.reason or "")
-    assert record.tracked  # there is nothing to tell
+    until(lambda: place.project.store.get(record.run_id).tracked, "it to be known that there is nothing to tell")
     assert record.run_id not in mlflow_runs(place.root)
     result = json.loads(place.paths(record.run_id).result.read_bytes())
     assert result["fix"]
