@@ -59,9 +59,10 @@ def _plan_and_begin_anew(paths: RunPaths) -> NoReturn:
     """Plan the run in this process, and give it an interpreter as every run has: fresh, with a hash seed of its own."""
     from kit import planning
     from kit.project import open_project
+    from kit.stores.base import RUN_PATIENCE
 
     launch = from_json(paths.launch.read_bytes(), Launch)
-    spec = planning.plan_claimed(open_project(Path(launch.project_root)), launch.run_id)
+    spec = planning.plan_claimed(open_project(Path(launch.project_root), patience=RUN_PATIENCE), launch.run_id)
     if spec.limits != launch.limits:
         execution.adopt_limits()
     sys.stdout.flush()

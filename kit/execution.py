@@ -32,7 +32,7 @@ from kit.project import Project, open_project
 from kit.redact import mask
 from kit.run import Run
 from kit.states import TERMINAL, RunStatus
-from kit.stores.base import RunQuery
+from kit.stores.base import RUN_PATIENCE, RunQuery
 from kit.trackers.base import Artifact
 from kit.trackers.spool import Sender, Spool, deliver
 
@@ -53,7 +53,7 @@ def execute(paths: RunPaths) -> int:
 
 def _execute(paths: RunPaths) -> Result:
     spec = _take_spec(paths)
-    tracked = _Execution(paths, spec, open_project(Path(spec.project_root))).run()
+    tracked = _Execution(paths, spec, open_project(Path(spec.project_root), patience=RUN_PATIENCE)).run()
     return Result(ExitCode.OK, tracked=tracked)
 
 

@@ -76,8 +76,8 @@ class Project:
         return uri
 
 
-def open_project(start: Path) -> Project:
-    """Open the project that `start` lies in.
+def open_project(start: Path, *, patience: float | None = None) -> Project:
+    """Open the project that `start` lies in, to wait so many seconds for whoever else writes to its store.
 
     Raises:
         UserError: If there is none, or its `[tool.kit]` cannot be used.
@@ -87,4 +87,4 @@ def open_project(start: Path) -> Project:
         text = paths.pyproject.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"not UTF-8: {error.reason}", where="pyproject.toml", fix="Save the file as UTF-8.") from error
-    return Project(paths, parse_settings(text, where="pyproject.toml"))
+    return Project(paths, parse_settings(text, where="pyproject.toml"), patience)

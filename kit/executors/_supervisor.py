@@ -33,7 +33,7 @@ from kit.models import Launch, from_json
 from kit.outcomes import Outcome, Result, Stop, judge
 from kit.paths import ProjectPaths, RunPaths
 from kit.states import IllegalTransition
-from kit.stores.base import Store
+from kit.stores.base import RUN_PATIENCE, Store
 
 __all__ = ["main"]
 
@@ -117,7 +117,7 @@ class Supervisor:
         self._process = identify(process.pid)
         return process, control
 
-    def _open_store(self, *, patience: float | None = None) -> Store:
+    def _open_store(self, *, patience: float = RUN_PATIENCE) -> Store:
         # After the run was started: it loads while this is imported. And never for long while the run is watched.
         from kit.stores.sql import SqlStore
 

@@ -15,7 +15,11 @@ from kit.states import RunStatus
 if TYPE_CHECKING:
     from kit.stores.fires import FireStore
 
-__all__ = ["Comparison", "DamagedStore", "Held", "RunQuery", "Store", "no_such_run"]
+__all__ = ["RUN_PATIENCE", "Comparison", "DamagedStore", "Held", "RunQuery", "Store", "no_such_run"]
+
+RUN_PATIENCE = 600.0
+"""Seconds that the processes of a run wait for whoever else writes. A hundred that start at once on two cores keep each
+other waiting for more than a minute; none of them should fail for that."""
 
 Operator = Literal["<", "<=", "=", "!=", ">=", ">"]
 

@@ -256,7 +256,8 @@ def test_two_schedulers_race_as_on_two_hosts(tmp_path: Path) -> None:
         until(lambda: len(production.executions()) >= 6, "some more")
         known = schedulers_elsewhere(production)
         there = production.start_unlocked(*elsewhere)
-        until(lambda: schedulers_elsewhere(production) > known, "it to listen")  # earlier, a first process is not killed
+        # Earlier the signal would do nothing to what is the first process of its namespace.
+        until(lambda: schedulers_elsewhere(production) > known, "it to listen")
         until(lambda: len(production.executions()) >= 8, "yet more")
         production.disable()
         until(production.disabled, "it to be seen that nothing is due any more")
