@@ -134,6 +134,7 @@ class _Execution:
         self._paths = paths
         self._spec = spec
         self._project = project
+        self._source = Path(spec.worktree or spec.project_root)
         self._tracker: MlflowTracker | None = None
 
     def run(self) -> bool:
@@ -184,7 +185,7 @@ class _Execution:
         # A module may call MLflow while it is imported.
         os.environ.setdefault("MLFLOW_TRACKING_URI", _tracking_uri(spec, self._project))
         try:
-            function = config.load_task(spec.task, self._project.root)
+            function = config.load_task(spec.task, self._source)
             parameters = config.task_parameters(function)
             argument = config.task_config(parameters, spec.config, where=self._origin)
         except UserError as error:
@@ -202,7 +203,7 @@ class _Execution:
     def _origin(self, key: str) -> str | None:
         """Which file set `key`: asked only when its value is wrong, since composing again takes time."""
         settings = self._project.settings
-        composed = config.compose(self._project.root, settings.config_dir, settings.config_name, self._spec.overrides)
+        composed = config.compose(self._source, settings.config_dir, settings.config_name, self._spec.overrides)
         return composed.origins.get(key)
 
     def _begin_tracking(self) -> MlflowTracker | None:

@@ -198,7 +198,10 @@ class Request:
 class RunSpec:
     """Everything needed to start a run, as plain JSON. The one unit that every executor takes.
 
-    `secrets` are the keys of the config, dotted, whose values are secret although their names do not say so.
+    Attributes:
+        project_root: The project, which keeps the run.
+        secrets: The keys of the config, dotted, whose values are secret although their names do not say so.
+        worktree: The folder whose code, config and data it is made from; None for the project itself.
     """
 
     run_id: str
@@ -216,6 +219,7 @@ class RunSpec:
     tags: dict[str, str] = field(default_factory=dict)
     note: str | None = None
     secrets: tuple[str, ...] = ()
+    worktree: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +228,16 @@ class Launch:
 
     Attributes:
         hash_seed: The interpreter's; None leaves it to who plans the run.
+        worktree: The folder that it works in; None for the project.
+        python: The interpreter that it needs; None for whichever there is.
     """
 
     run_id: str
     project_root: str
     limits: Limits = field(default_factory=Limits)
     hash_seed: int | None = None
+    worktree: str | None = None
+    python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

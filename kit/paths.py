@@ -162,6 +162,21 @@ class ProjectPaths:
         return self.state / "data-versions.json"
 
     @property
+    def harness(self) -> Path:
+        """This kit, for runs in other environments than its own."""
+        return self.state / "harness"
+
+    @property
+    def worktrees(self) -> Path:
+        """Copies of the project as earlier runs had it, while they are needed."""
+        return self.state / "worktrees"
+
+    @property
+    def environments(self) -> Path:
+        """Environments made anew from what earlier runs recorded."""
+        return self.state / "environments"
+
+    @property
     def runs(self) -> Path:
         return self.state / "runs"
 

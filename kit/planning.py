@@ -90,7 +90,7 @@ def plan(project: Project, wanted: Request | Draft, *, run_id: str | None = None
     with writing():
         _ = project.store  # one that cannot be used says so before anything is left behind
     tracking_uri = project.tracking_uri
-    vcs.check(project.root)
+    vcs.check(project.source)
     versions = snapshots.prepare_data(project, repro=request.repro, progress=progress)
     with _or_no_snapshot(project, drafted.run_id):
         snapshot = snapshots.take(
@@ -112,6 +112,7 @@ def plan(project: Project, wanted: Request | Draft, *, run_id: str | None = None
             note=drafted.note,
             secrets=tuple(sorted(composed.secrets)),
             snapshot=snapshot,
+            worktree=None if project.worktree is None else str(project.worktree),
         )
 
 
@@ -140,7 +141,14 @@ def plan_claimed(project: Project, run_id: str) -> RunSpec:
 def write_plan(project: Project, spec: RunSpec) -> Launch:
     """Put the plan into the run's folder, the spec with its secrets: only the run's own process can mask them."""
     run = project.paths.run(spec.run_id)
-    launch = Launch(spec.run_id, str(project.root), spec.limits, hash_seed(spec.snapshot.seed))
+    launch = Launch(
+        spec.run_id,
+        str(project.root),
+        spec.limits,
+        hash_seed(spec.snapshot.seed),
+        worktree=spec.worktree,
+        python=spec.snapshot.environment.executable,
+    )
     with writing():
         run.artifacts.mkdir()
         write_atomic(run.config, config.to_yaml(masked(spec).config))
@@ -156,7 +164,7 @@ def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> c
         UserError: If the overrides or the config cannot be used.
     """
     return config.compose(
-        project.root,
+        project.source,
         project.settings.config_dir,
         project.settings.config_name,
         request.overrides,

@@ -27,15 +27,22 @@ class Project:
 
     Attributes:
         patience: Seconds to wait for whoever else writes to the store; None for as long as is usual.
+        worktree: A copy of the project that runs are made from; None for the project itself, which keeps them.
     """
 
     paths: ProjectPaths
     settings: Settings
     patience: float | None = None
+    worktree: Path | None = None
 
     @property
     def root(self) -> Path:
         return self.paths.root
+
+    @property
+    def source(self) -> Path:
+        """Where code, config and data lie that runs are made from."""
+        return self.worktree or self.root
 
     @property
     def name(self) -> str:

@@ -17,11 +17,11 @@ def prepare_data(project: Project, *, repro: Sequence[str] = (), progress: bool)
     Raises:
         ServiceError: If a stage fails, or missing data can neither be pulled nor made.
     """
-    data.refresh(project.root, repro, progress=progress)
-    cache = project.paths.data_hashes
+    data.refresh(project.source, repro, progress=progress)
+    cache = None if project.worktree else project.paths.data_hashes
     if not project.settings.pull:
-        return data.versions(project.root, cache=cache)
-    return data.ensure(project.root, cache=cache, progress=progress)
+        return data.versions(project.source, cache=cache)
+    return data.ensure(project.source, cache=cache, progress=progress)
 
 
 def take(
@@ -37,10 +37,10 @@ def take(
     Raises:
         UserError: If the project is in no git repository, or in one without commits.
     """
-    packages, host = environment.capture(project.root), environment.host()
+    packages, host = environment.capture(project.source), environment.host()
     return Snapshot(
         # Last, since it leaves something behind: a ref.
-        code=vcs.snapshot(project.root, run_id, max_bytes=project.settings.snapshot_max_bytes),
+        code=vcs.snapshot(project.source, run_id, max_bytes=project.settings.snapshot_max_bytes),
         data=tuple(versions),
         environment=packages,
         host=host,

@@ -27,6 +27,7 @@ from kit._process import ProcessId, become_subreaper, descendants, identify, sig
 from kit.errors import HostError, KitError
 from kit.executors import base
 from kit.executors._console import ConsoleLog
+from kit.executors._interpreter import borrowed
 from kit.executors._telling import tell_tracker
 from kit.executors._token import take, taken_by
 from kit.models import Launch, from_json
@@ -54,6 +55,8 @@ class Supervisor:
         self._run_id = launch.run_id
         self._limits = launch.limits
         self._hash_seed = launch.hash_seed
+        self._python = launch.python or sys.executable
+        self._folder = launch.worktree or launch.project_root
         self._project = ProjectPaths(Path(launch.project_root))
         self._client = client
         self._attached = client is not None
@@ -101,12 +104,14 @@ class Supervisor:
         }
         if self._hash_seed is not None:
             environment["PYTHONHASHSEED"] = str(self._hash_seed)
+        if self._python != sys.executable:
+            environment |= borrowed(Path(self._python), self._project)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kit._worker", str(self._run.root)],
+            [self._python, "-P", "-m", "kit._worker", str(self._run.root)],
             stdin=None if self._interactive else subprocess.DEVNULL,
             stdout=into,
             stderr=into,
-            cwd=self._project.root,
+            cwd=self._folder,
             env=environment,
             pass_fds=(childs.fileno(),),
             process_group=0,
