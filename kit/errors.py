@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
     USER = 2
     HOST = 3
     SERVICE = 4
+    DIFFERENT = 5
     TIMED_OUT = 124
     CANCELLED = 130
 

@@ -21,7 +21,7 @@ from kit.models import MetricPoint
 from kit.paths import RunPaths
 from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags, Tracker
 
-__all__ = ["Progress", "Sender", "Spool", "SpoolTail", "deliver", "last_metrics", "params_of"]
+__all__ = ["Progress", "Sender", "Spool", "SpoolTail", "deliver", "last_metrics", "params_of", "points_of"]
 
 _BATCH_BYTES = 1 << 19
 _FORK_WAITS = 1.0
@@ -131,6 +131,12 @@ def last_metrics(path: Path) -> dict[str, float]:
                 last = entry
                 values.update((point.key, point.value) for point in entry.points)
     return {} if last is None else {point.key: point.value for point in last.points} | values
+
+
+def points_of(path: Path) -> list[MetricPoint]:
+    """Every point that was logged, in order; empty if there is no spool."""
+    entries = (entry for batch, _ in _read(path) for entry in batch)
+    return [point for entry in entries if isinstance(entry, Metrics) for point in entry.points]
 
 
 def params_of(path: Path) -> dict[str, str]:
