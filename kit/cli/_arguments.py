@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
+
+import typer
 
 from kit.errors import UserError
 
-__all__ = ["tags"]
+__all__ = ["AsJson", "RunName", "tags"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, `last` or `last~1`.")]
 
 
 def tags(texts: Iterable[str]) -> dict[str, str]:

@@ -13,7 +13,8 @@ __all__ = ["FAMILIES", "app_for"]
 FAMILIES = {
     "new": ("new",),
     "run": ("run",),
-    "runs": ("runs", "show", "logs", "diff", "cancel"),
+    "runs": ("runs", "show", "logs", "cancel"),
+    "diff": ("diff",),
     "scheduled": ("scheduler",),
     "schedules": ("schedule",),
     "status": ("status",),

@@ -1,4 +1,4 @@
-"""`kit runs`, `kit show`, `kit logs`, `kit diff`, `kit cancel`: runs that were started."""
+"""`kit runs`, `kit show`, `kit logs`, `kit cancel`: runs that were started."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from kit import _clock, compare, runs
-from kit.cli._arguments import tags
+from kit import _clock, runs
+from kit.cli._arguments import AsJson, RunName, tags
 from kit.cli.render import (
     STYLES,
     ago,
     console,
     duration,
     heading,
-    json_number,
     key_values,
     number,
     print_json,
@@ -34,10 +31,8 @@ from kit.project import open_project
 from kit.states import RunStatus
 from kit.stores.base import Comparison, Operator, RunQuery
 
-__all__ = ["cancel", "diff", "listing", "logs", "register", "show"]
+__all__ = ["cancel", "listing", "logs", "register", "show"]
 
-_RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, `last` or `last~1`.")]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _WHERE = re.compile(r"\s*([\w./: -]+?)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*")
 _SHOWN_METRICS = 4
 
@@ -47,7 +42,6 @@ def register(app: typer.Typer) -> None:
     app.command("runs")(listing)
     app.command("show")(show)
     app.command("logs")(logs)
-    app.command("diff")(diff)
     app.command("cancel")(cancel)
 
 
@@ -65,7 +59,7 @@ def listing(  # noqa: PLR0913 - typer wants one parameter for each option
     ] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="Lowest or oldest first.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 20,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """List runs."""
     project = open_project(Path.cwd())
@@ -127,7 +121,7 @@ def _that_fit(keys: list[str], width: int) -> list[str]:
     return shown
 
 
-def show(name: _RunName, *, as_json: _AsJson = False) -> None:
+def show(name: RunName, *, as_json: AsJson = False) -> None:
     """Show one run: how it ended, what it was made from, its metrics and its config."""
     project = open_project(Path.cwd())
     record = runs.find(project, name)
@@ -148,6 +142,12 @@ def _section(title: str, pairs: dict[str, object] | dict[str, str]) -> None:
     if any(value not in (None, "") for value in pairs.values()):
         _title(title)
         key_values({f"  {name}": value for name, value in pairs.items()})
+
+
+def _title(title: str, rest: str = "", *, above: str = "\n") -> None:
+    from rich.text import Text
+
+    console().print(Text.assemble(above, (title, "bold"), rest))
 
 
 def _about(record: RunRecord, spec: RunSpec | None) -> dict[str, object]:
@@ -187,7 +187,7 @@ def _made_from(spec: RunSpec) -> dict[str, object]:
 
 
 def logs(
-    name: _RunName, *, follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run ends.")] = False
+    name: RunName, *, follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run ends.")] = False
 ) -> None:
     """Show what a run printed."""
     project = open_project(Path.cwd())
@@ -199,74 +199,7 @@ def logs(
         sys.stdout.buffer.flush()
 
 
-def diff(
-    old: _RunName,
-    new: _RunName,
-    *,
-    as_json: _AsJson = False,
-) -> None:
-    """Show what differs between two runs: code, data, config, environment, host and metrics."""
-    project = open_project(Path.cwd())
-    first, second = runs.find(project, old), runs.find(project, new)
-    found = compare.compare(project, first, second)
-    if as_json:
-        print_json(_diff_json(found))
-        return
-    _print_code(found)
-    if found.omitted:
-        _print_changes("files too large or too secret to be kept", found.omitted)
-    for title in ("data", "config", "environment", "host"):
-        _print_changes(title, getattr(found, title))
-    if found.metrics:
-        _title("metrics")
-        rows = [(m.name, number(m.old), number(m.new), _signed(m.change)) for m in found.metrics]
-        table(["metric", first.run_id[:6], second.run_id[:6], "change"], rows, right=[1, 2, 3])
-
-
-def _print_code(found: compare.Difference) -> None:
-    code = found.code
-    if not code:
-        said = found.note or ("the same but for untracked files" if found.omitted else "the same")
-        _title("code", f"  {said}", above="")
-        return
-    from rich.syntax import Syntax
-
-    out = console()
-    _title("code", above="")
-    if out.is_terminal:
-        out.print(Syntax(code, "diff", background_color="default", word_wrap=True))
-    else:
-        sys.stdout.write(code)
-
-
-def _print_changes(title: str, changes: Iterable[compare.Change]) -> None:
-    changes = list(changes)
-    _title(title, "" if changes else "  the same")
-    for change in changes:
-        line = f"  {change.name}: {change.old or '(none)'} → {change.new or '(none)'}"
-        console().print(line, soft_wrap=True)
-
-
-def _title(title: str, rest: str = "", *, above: str = "\n") -> None:
-    from rich.text import Text
-
-    console().print(Text.assemble(above, (title, "bold"), rest))
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else "=" if value == 0 else f"{value:+.6g}"
-
-
-def _diff_json(found: compare.Difference) -> dict[str, Any]:
-    plain = asdict(found)
-    plain["metrics"] = [
-        {"name": m.name, "old": json_number(m.old), "new": json_number(m.new), "change": json_number(m.change)}
-        for m in found.metrics
-    ]
-    return plain
-
-
-def cancel(name: _RunName) -> None:
+def cancel(name: RunName) -> None:
     """Stop a run: politely, then after its grace by force."""
     project = open_project(Path.cwd())
     record = runs.find(project, name)
