@@ -177,6 +177,11 @@ class ProjectPaths:
         return self.state / "environments"
 
     @property
+    def trash(self) -> Path:
+        """What is being removed, or was when whoever did so was killed."""
+        return self.state / "trash"
+
+    @property
     def runs(self) -> Path:
         return self.state / "runs"
 
@@ -192,9 +197,16 @@ class ProjectPaths:
     def run(self, run_id: str) -> RunPaths:
         return RunPaths(self.runs / safe_name(run_id))
 
+    def worktree(self, name: str) -> Path:
+        return self.worktrees / safe_name(name)
+
+    @property
+    def sweeps(self) -> Path:
+        return self.state / "sweeps"
+
     def sweep(self, sweep_id: str) -> Path:
         """Where Hydra's sweeper may write."""
-        return self.state / "sweeps" / safe_name(sweep_id)
+        return self.sweeps / safe_name(sweep_id)
 
     def create_state(self) -> None:
         """Make `.kit/`, private and ignored by git whatever the project's own ignore file says.

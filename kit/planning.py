@@ -13,7 +13,7 @@ from kit import config, snapshots, vcs
 from kit._files import write_atomic
 from kit._seeding import hash_seed
 from kit.errors import KitError, UserError, from_os_error
-from kit.models import Launch, Origin, Request, RunSpec, from_json, masked, to_json
+from kit.models import Environment, Launch, Origin, Request, RunSpec, from_json, masked, to_json
 from kit.project import Project
 from kit.redact import mask
 from kit.states import RunStatus, check_transition
@@ -73,12 +73,20 @@ def draft(project: Project, request: Request, *, run_id: str | None = None) -> D
     )
 
 
-def plan(project: Project, wanted: Request | Draft, *, run_id: str | None = None, progress: bool = False) -> RunSpec:
+def plan(
+    project: Project,
+    wanted: Request | Draft,
+    *,
+    run_id: str | None = None,
+    progress: bool = False,
+    environment: Environment | None = None,
+) -> RunSpec:
     """Turn a request into a run spec: compose the config, make or fetch the data, take the snapshot.
 
     Args:
         run_id: That of a run that was claimed; None takes a new one.
         progress: Whether what DVC and its stages print goes to stderr.
+        environment: What the run is to run in; None for the environment of this process.
 
     Raises:
         UserError: If the overrides, the config or the repository cannot be used.
@@ -94,7 +102,12 @@ def plan(project: Project, wanted: Request | Draft, *, run_id: str | None = None
     versions = snapshots.prepare_data(project, repro=request.repro, progress=progress)
     with _or_no_snapshot(project, drafted.run_id):
         snapshot = snapshots.take(
-            project, drafted.run_id, seed=drafted.seed, versions=versions, command=_command(request.origin)
+            project,
+            drafted.run_id,
+            seed=drafted.seed,
+            versions=versions,
+            command=_command(request.origin),
+            packages=environment,
         )
         return RunSpec(
             run_id=drafted.run_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kit import _clock, data, environment, vcs
-from kit.models import DataVersion, Snapshot
+from kit.models import DataVersion, Environment, Snapshot
 from kit.project import Project
 
 __all__ = ["prepare_data", "take"]
@@ -31,13 +31,14 @@ def take(
     seed: int,
     versions: Sequence[DataVersion],
     command: tuple[str, ...] | None = None,
+    packages: Environment | None = None,
 ) -> Snapshot:
-    """Record code, data, environment, host, seed and command; by default that of this process.
+    """Record code, data, environment, host, seed and command; environment and command by default of this process.
 
     Raises:
         UserError: If the project is in no git repository, or in one without commits.
     """
-    packages, host = environment.capture(project.source), environment.host()
+    packages, host = packages or environment.capture(project.source), environment.host()
     return Snapshot(
         # Last, since it leaves something behind: a ref.
         code=vcs.snapshot(project.source, run_id, max_bytes=project.settings.snapshot_max_bytes),

@@ -19,9 +19,9 @@ from kit.models import CodeVersion, OmittedFile
 from kit.paths import ProjectPaths, safe_name
 from kit.redact import holds_secret, looks_secret
 
-__all__ = ["check", "delete_snapshot", "diff", "repository", "snapshot"]
+__all__ = ["SNAPSHOTS", "check", "delete_snapshot", "diff", "repository", "resolve", "snapshot"]
 
-_REFS = "refs/kit/runs/"
+SNAPSHOTS = "refs/kit/runs/"
 _IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -114,7 +114,7 @@ def snapshot(root: Path, run_id: str, *, max_bytes: int) -> CodeVersion:
     """
     top = repository(root)
     head = _head(top)
-    ref = _REFS + safe_name(run_id)
+    ref = SNAPSHOTS + safe_name(run_id)
     try:
         with tempfile.TemporaryDirectory(prefix="kit-index-") as folder:
             index = _Index(top, _copy_index(head.index, Path(folder) / "index"))
@@ -142,7 +142,7 @@ def delete_snapshot(root: Path, run_id: str) -> None:
         UserError: If `root` is not in a git repository.
         HostError: If git is not installed, or the disk refuses.
     """
-    _git.run(root, "update-ref", "-d", _REFS + safe_name(run_id))
+    _git.run(root, "update-ref", "-d", SNAPSHOTS + safe_name(run_id))
 
 
 def diff(root: Path, old: str, new: str) -> str:
@@ -157,12 +157,18 @@ def diff(root: Path, old: str, new: str) -> str:
         UserError: If a commit is not in the repository.
         HostError: If git is not installed.
     """
-    commits = (_resolve(root, old), _resolve(root, new))
+    commits = (resolve(root, old), resolve(root, new))
     flags = ["--no-ext-diff", "--no-textconv", "--relative", "--color=never"]
     return _git.run(root, "diff", *flags, *commits, "--").decode("utf-8", "replace")
 
 
-def _resolve(root: Path, revision: str) -> str:
+def resolve(root: Path, revision: str) -> str:
+    """The commit that a revision means.
+
+    Raises:
+        UserError: If there is none in the repository.
+        HostError: If git is not installed.
+    """
     found = _git.run(
         root, "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}", accept=(0, 1, 128)
     )

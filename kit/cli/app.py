@@ -15,6 +15,7 @@ FAMILIES = {
     "run": ("run",),
     "runs": ("runs", "show", "logs", "cancel"),
     "diff": ("diff",),
+    "reproduce": ("reproduce",),
     "scheduled": ("scheduler",),
     "schedules": ("schedule",),
     "status": ("status",),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kit import _git
+from kit._uv import LEADS_ELSEWHERE, find_uv
 from kit.errors import Cancelled
 
 __all__ = ["ALL", "Effect", "Observer", "run_effects"]
@@ -28,11 +27,6 @@ _IDENTITY_FIX = (
     'Tell git who you are, `git config --global user.name "..."` and `user.email`, then `git commit -m "Start"`.'
 )
 _FRAME = re.compile(r"^[^\w'\"`(/.-]+")
-# Set by a surrounding `uv run` or git hook, these would lead a program to another project than the new one.
-_LEADS_ELSEWHERE = _git.LOCAL_VARIABLES | {
-    "VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_WORKING_DIRECTORY", "UV_FROZEN",
-    "UV_LOCKED", "UV_NO_SYNC",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +133,7 @@ def lock(root: Path) -> Effect:
         return Effect("lock", "skipped", "there is no pyproject.toml")
     if (root / "uv.lock").exists():
         return Effect("lock", "skipped", "uv.lock is there")
-    done = _run([_uv(), "lock"], root, minutes=20)
+    done = _run([find_uv(), "lock"], root, minutes=20)
     if done.status != 0:
         (root / "uv.lock").unlink(missing_ok=True)
         return _failed("lock", done, "Run `uv sync` in the project when a package index can be reached.")
@@ -150,7 +144,7 @@ def install(root: Path) -> Effect:
     """Make the project's environment, exactly as locked."""
     if not (root / "uv.lock").is_file():
         return Effect("install", "skipped", "there is no uv.lock", "Run `uv sync` in the project.")
-    done = _run([_uv(), "sync", "--locked"], root, minutes=60)
+    done = _run([find_uv(), "sync", "--locked"], root, minutes=60)
     if done.status != 0:
         return _failed("install", done, "Run `uv sync` in the project when a package index can be reached.")
     return Effect("install", "ok", ".venv, as locked")
@@ -200,15 +194,9 @@ def _failed(name: str, done: _Done, fix: str) -> Effect:
     return Effect(name, "failed", done.reason, fix)
 
 
-def _uv() -> str:
-    """The uv that came with kit, else the one on PATH."""
-    beside = Path(sys.executable).with_name("uv")
-    return str(beside) if beside.is_file() else shutil.which("uv") or "uv"
-
-
 def _run(argv: list[str], folder: Path, *, minutes: float = 5) -> _Done:
     """Run a program to its end, without a terminal to ask questions on."""
-    environment = {name: value for name, value in os.environ.items() if name not in _LEADS_ELSEWHERE}
+    environment = {name: value for name, value in os.environ.items() if name not in LEADS_ELSEWHERE}
     environment |= {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "DVC_NO_ANALYTICS": "true"}
     try:
         done = subprocess.run(

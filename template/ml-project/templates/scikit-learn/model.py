@@ -11,6 +11,7 @@ import kit
 import numpy as np
 import pandas as pd
 import skops.io
+from kit.artifacts import dump_skops
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss
@@ -62,8 +63,8 @@ class Model:
         return probability
 
     def save(self, path: Path) -> None:
-        """Write the model in the skops format."""
-        skops.io.dump(self.classifier, path)
+        """Write the model in the skops format, the same bytes for the same model."""
+        dump_skops(self.classifier, path)
 
     @classmethod
     def load(cls, path: Path) -> Model:

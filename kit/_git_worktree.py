@@ -1,0 +1,43 @@
+"""Working trees of a repository beside the user's own, which never notices them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from kit import _git
+
+__all__ = ["add", "known", "remove"]
+
+
+def add(top: Path, commit: str, folder: Path) -> None:
+    """Check out a commit into a new folder, on no branch.
+
+    Raises:
+        GitFailed: If there is no such commit, or the folder is there already.
+        HostError: If git is not installed, or the disk refuses.
+    """
+    _git.run(top, "worktree", "add", "--quiet", "--detach", os.fspath(folder), commit)
+
+
+def remove(top: Path, folder: Path) -> None:
+    """Remove such a folder, whatever is in it, and what the repository knows of it. None there is fine.
+
+    Raises:
+        OSError: If it cannot be removed.
+        HostError: If git is not installed.
+    """
+    shutil.rmtree(folder, ignore_errors=True)  # first: git would look whether it may
+    if folder.exists():
+        shutil.rmtree(folder)
+    # By its name: `git worktree prune` would also forget the user's own that are on a disk which is not there now.
+    registered = known(top)
+    if folder in registered or folder.resolve() in registered:
+        _git.run(top, "worktree", "remove", "--force", "--force", os.fspath(folder))
+
+
+def known(top: Path) -> list[Path]:
+    """All working trees that the repository knows of, whether they are there or not; the main one first."""
+    listing = _git.run(top, "worktree", "list", "--porcelain", "-z").split(b"\0")
+    return [Path(os.fsdecode(line.removeprefix(b"worktree "))) for line in listing if line.startswith(b"worktree ")]
