@@ -23,9 +23,10 @@ from kit._near import did_you_mean, nearest
 from kit.errors import HostError, KitError, ServiceError, UserError
 from kit.redact import mask
 
-__all__ = ["BoundedGit", "fetch"]
+__all__ = ["WATCHED", "BoundedGit", "fetch", "watch_ref"]
 
-_REFS = "refs/kit/watch/"
+WATCHED = "refs/kit/watch/"
+"""Where what is fetched is kept."""
 _FETCH = (
     *("-c", "gc.auto=0", "-c", "maintenance.auto=false"),  # would go on in the background, once for each look
     *("fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules"),
@@ -127,7 +128,7 @@ def fetch(git: BoundedGit, remote: str, rev: str) -> str:
         HostError: If git is not installed, or the disk refuses.
         ServiceError: If the remote cannot be reached, or does not answer in time.
     """
-    ref = _REFS + hashlib.sha256(f"{remote}\0{rev}".encode()).hexdigest()[:16]
+    ref = watch_ref(remote, rev)
     arguments = (*_FETCH, "--", remote, f"+{rev}:{ref}")
     for _ in range(_ATTEMPTS):
         try:
@@ -141,6 +142,11 @@ def fetch(git: BoundedGit, remote: str, rev: str) -> str:
         if "cannot lock ref" not in stderr:  # another scheduler fetches the same
             break
     raise _explain(git, remote, rev, arguments, stderr)
+
+
+def watch_ref(remote: str, rev: str) -> str:
+    """The ref that a revision of a remote is kept under."""
+    return WATCHED + hashlib.sha256(f"{remote}\0{rev}".encode()).hexdigest()[:16]
 
 
 def _commit(git: BoundedGit, remote: str, rev: str, ref: str) -> str:
@@ -162,7 +168,7 @@ def _explain(git: BoundedGit, remote: str, rev: str, arguments: tuple[str, ...],
         return known
     where, reason = str(git.folder), mask(_first_words(stderr.splitlines()))
     if any(sign in said for sign in _LOCAL):
-        fix = f"Remove what is in the way: `git for-each-ref {_REFS}`."
+        fix = f"Remove what is in the way: `git for-each-ref {WATCHED}`."
         return HostError(f"git cannot keep what it fetched: {reason}", where=where, fix=fix)
     what = mask(f"remote {remote!r} cannot be fetched from: {reason}")
     return ServiceError(what, where=where, fix=_by_hand(remote, rev))

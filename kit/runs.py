@@ -55,7 +55,7 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Hand
     """
     with _or_nothing(project, spec.run_id):
         with writing():
-            project.paths.run(spec.run_id).root.mkdir(mode=0o700)
+            project.paths.run(spec.run_id).root.mkdir(mode=0o700, exist_ok=True)
         planned = write_plan(project, spec)
         public = masked(spec)
         record = RunRecord.queued(public, at=_clock.now(), params=config.flatten(public.config))

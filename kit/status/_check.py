@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from kit._disk_usage import amount
 from kit._durations import rough_duration
 from kit.errors import KitError, from_os_error
 
@@ -67,11 +68,3 @@ def show(instant: datetime) -> str:
 def age(instant: datetime, now: datetime) -> float:
     """Seconds; not less than none, if the clock was set back."""
     return max(0.0, (now - instant).total_seconds())
-
-
-def amount(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"
