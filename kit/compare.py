@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite, isnan
 from typing import Any
 
 from kit import config, vcs
+from kit._patch import mask_patch
 from kit.errors import UserError
-from kit.models import RunRecord, RunSpec
+from kit.models import DataVersion, RunRecord, RunSpec
 from kit.project import Project
 from kit.states import RunStatus
 
-__all__ = ["Change", "Difference", "MetricChange", "compare"]
+__all__ = ["Change", "Difference", "MetricChange", "compare", "data_differs", "spec_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,17 @@ class MetricChange:
 
     @property
     def change(self) -> float | None:
-        return None if self.old is None or self.new is None else self.new - self.old
+        """The new value less the old one; 0 for what is the same, infinite or not a number as it may be."""
+        if self.old is None or self.new is None:
+            return None
+        return 0.0 if self.old == self.new or (isnan(self.old) and isnan(self.new)) else self.new - self.old
+
+    @property
+    def relative(self) -> float | None:
+        """The change as a share of the old value; None where there is no telling."""
+        if self.change is None or not self.old or not (isfinite(self.change) and isfinite(self.old)):
+            return None
+        return self.change / abs(self.old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Difference:
     """Everything that differs, from causes to effects.
 
     Attributes:
-        code: A git diff.
+        code: A git diff, without secrets.
         omitted: Untracked files that a snapshot names but does not store.
         metrics: All of them, changed or not.
         note: What could not be compared, and why; None when everything was.
@@ -64,17 +76,17 @@ def compare(project: Project, old: RunRecord, new: RunRecord) -> Difference:
     Raises:
         UserError: If one of them was never planned: nothing is known of what it would have been made from.
     """
-    before, after = _spec(project, old), _spec(project, new)
+    before, after = spec_of(project, old), spec_of(project, new)
     code, note = "", None
     try:
-        code = vcs.diff(project.root, before.snapshot.code.commit, after.snapshot.code.commit)
+        code = mask_patch(vcs.diff(project.root, before.snapshot.code.commit, after.snapshot.code.commit))
     except UserError as error:
         note = f"the code cannot be compared: {error}"
     return Difference(
         code=code,
         omitted=_changes(_omitted(before), _omitted(after)),
         note=note,
-        data=_changes(_data(before), _data(after)),
+        data=_data(before, after),
         config=_changes(_config(before), _config(after)),
         environment=_changes(_environment(before), _environment(after)),
         host=_changes(_host(before), _host(after)),
@@ -85,7 +97,12 @@ def compare(project: Project, old: RunRecord, new: RunRecord) -> Difference:
     )
 
 
-def _spec(project: Project, record: RunRecord) -> RunSpec:
+def spec_of(project: Project, record: RunRecord) -> RunSpec:
+    """What a run was made from.
+
+    Raises:
+        UserError: If it was never planned.
+    """
     if (spec := project.store.spec(record.run_id)) is not None:
         return spec
     why = "it waits for its turn" if record.status is RunStatus.QUEUED else f"it is {record.status}"
@@ -100,11 +117,24 @@ def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Change, ..
     return tuple(Change(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name))
 
 
-def _data(spec: RunSpec) -> dict[str, str]:
-    return {
-        version.path: (version.used or "nothing there") + ("" if version.state == "matches" else f" ({version.state})")
-        for version in spec.snapshot.data
-    }
+def data_differs(old: DataVersion | None, new: DataVersion | None) -> bool:
+    """Whether a run read something else than the other; that DVC knew of it for one alone makes no difference."""
+    return old is None or new is None or old.used != new.used
+
+
+def _data(before: RunSpec, after: RunSpec) -> tuple[Change, ...]:
+    old, new = ({version.path: version for version in spec.snapshot.data} for spec in (before, after))
+    return tuple(
+        Change(path, _version(old.get(path)), _version(new.get(path)))
+        for path in sorted({*old, *new})
+        if data_differs(old.get(path), new.get(path))
+    )
+
+
+def _version(version: DataVersion | None) -> str | None:
+    if version is None:
+        return None
+    return (version.used or "nothing there") + ("" if version.state == "matches" else f" ({version.state})")
 
 
 def _omitted(spec: RunSpec) -> dict[str, str]:
@@ -121,7 +151,11 @@ def _config(spec: RunSpec) -> dict[str, str]:
 
 def _environment(spec: RunSpec) -> dict[str, str]:
     environment = spec.snapshot.environment
-    return environment.packages | {"(python)": environment.python, "(lock)": environment.lock_sha256 or "none"}
+    return environment.packages | {
+        "(python)": environment.python,
+        "(implementation)": environment.implementation,
+        "(lock)": environment.lock_sha256 or "none",
+    }
 
 
 def _host(spec: RunSpec) -> dict[str, str]:

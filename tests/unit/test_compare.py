@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,50 @@ def test_metrics_of_either_run_are_listed(opened: Project) -> None:
 
 def test_records_of_a_test_have_the_commit_of_their_spec() -> None:
     assert record().commit == spec().snapshot.code.commit
+
+
+def test_the_diff_of_the_code_holds_no_secret(opened: Project) -> None:
+    old = add(opened, "a1")
+    write(opened.root, {"conf/model/small.yaml": "depth: 4\npassword: hunter2\n", "secrets.yaml": "a: plainword\n"})
+    git(opened.root, "add", "--all")
+    git(opened.root, "commit", "--quiet", "--message", "oops")
+    code = compare(opened, old, add(opened, "b2")).code
+    assert "+password: ***" in code
+    assert "b/secrets.yaml" in code
+    assert "hunter2" not in code
+    assert "plainword" not in code
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change", "relative"),
+    [
+        (0.5, 0.75, 0.25, 0.5),
+        (-2.0, -3.0, -1.0, -0.5),
+        (0.0, 1.0, 1.0, None),
+        (0.0, 0.0, 0.0, None),
+        (2.0, 2.0, 0.0, 0.0),
+        (math.nan, math.nan, 0.0, None),
+        (math.inf, math.inf, 0.0, None),
+        (1.0, math.inf, math.inf, None),
+        (None, 1.0, None, None),
+        (1.0, None, None, None),
+    ],
+)
+def test_a_change_of_a_metric(
+    old: float | None, new: float | None, change: float | None, relative: float | None
+) -> None:
+    metric = MetricChange("m", old, new)
+    assert metric.change == change
+    if old is None or not math.isnan(old):
+        assert metric.relative == relative
+
+
+def test_an_interpreter_of_another_kind_is_another_environment(opened: Project) -> None:
+    plain = snapshot().environment
+    old = add(opened, "a1", environment=plain)
+    new = add(opened, "b2", environment=replace(plain, implementation="PyPy", packages={"numpy": "2.1", "scipy": "1"}))
+    assert compare(opened, old, new).environment == (
+        Change("(implementation)", "CPython", "PyPy"),
+        Change("numpy", "2.0", "2.1"),
+        Change("scipy", None, "1"),
+    )

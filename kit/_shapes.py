@@ -1,0 +1,95 @@
+"""How many rows and which columns a table has, whose file is Parquet or CSV."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+__all__ = ["NoShape", "Shape", "is_table", "read_shape"]
+
+_PARQUET = frozenset({".parquet", ".pq"})
+_TEXT = {".csv": ",;\t|", ".tsv": "\t"}
+"""Endings, with what may stand between two fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`columns` maps each name to its type; a CSV file does not say any, and its first line has the names."""
+
+    rows: int
+    columns: Mapping[str, str]
+
+
+class NoShape(Exception):
+    """Why a table cannot be counted."""
+
+
+def is_table(name: str) -> bool:
+    """Whether a file of that name can have a shape."""
+    ending = PurePosixPath(name).suffix.lower()
+    return ending in _PARQUET or ending in _TEXT
+
+
+def read_shape(file: Path, name: str, *, most: int) -> tuple[Shape, int]:
+    """The shape of a table, and how many bytes had to be read for it.
+
+    Of a Parquet file only the end is read. A CSV file is read whole, one record at a time, since a quoted field may
+    hold line ends.
+
+    Args:
+        file: Where the content lies, whatever it is called there.
+        name: What the file is called.
+        most: CSV files of more bytes are not read.
+
+    Raises:
+        NoShape: If it is too large, or is not what its name says.
+        OSError: If it cannot be read.
+    """
+    ending = PurePosixPath(name).suffix.lower()
+    if ending in _PARQUET:
+        return _parquet(file), 0
+    size = file.stat().st_size
+    if size > most:
+        raise NoShape("too large to count its rows")
+    return _csv(file, _TEXT[ending]), size
+
+
+def _parquet(file: Path) -> Shape:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise NoShape("its rows cannot be counted without pyarrow") from error
+    try:
+        with pq.ParquetFile(file) as opened:
+            columns = {field.name: str(field.type) for field in opened.schema_arrow}
+            return Shape(opened.metadata.num_rows, columns)
+    except pa.ArrowException as error:
+        raise NoShape("it is no Parquet file") from error
+
+
+def _csv(file: Path, delimiters: str) -> Shape:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as opened, _long_fields():
+        first = opened.readline(1 << 16)
+        opened.seek(0)
+        delimiter = max(delimiters, key=first.count)
+        try:
+            records: Iterator[list[str]] = filter(None, csv.reader(opened, delimiter=delimiter))  # no empty lines
+            columns = next(records, [])
+            return Shape(sum(1 for _ in records), dict.fromkeys(columns, ""))
+        except csv.Error as error:
+            raise NoShape(f"it cannot be read as CSV: {error}") from error
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Python's limit of 128 KiB for one field is for those who keep it."""
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

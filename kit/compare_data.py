@@ -1,0 +1,228 @@
+"""What differs in the data of two runs: files, sizes, rows, columns, as far as DVC's cache here has both versions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from kit._dvc_cache import Cache, DamagedListing, find_cache
+from kit._shapes import NoShape, Shape, is_table, read_shape
+from kit.compare import data_differs, spec_of
+from kit.errors import KitError
+from kit.models import DataVersion, RunRecord
+from kit.project import Project
+
+__all__ = ["Content", "DataChange", "FileChange", "Limits", "compare_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be read of one pair of runs, so that a look at them takes seconds.
+
+    Attributes:
+        csv_bytes: Of one CSV file.
+        all_csv_bytes: Of all of them.
+        tables: How many files of tables may be opened.
+    """
+
+    csv_bytes: int = 200_000_000
+    all_csv_bytes: int = 500_000_000
+    tables: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is known of one version of a file. `size` in bytes; None for what is not known."""
+
+    md5: str
+    size: int | None = None
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file of an output that is not the same; None where a version does not have it.
+
+    Attributes:
+        path: Relative to a folder's path; an output that is a file itself has its own name.
+        was: What a moved file, whose content is the same, was called.
+        note: Why its rows are not known.
+    """
+
+    path: str
+    kind: Literal["added", "removed", "changed", "moved"]
+    old: Content | None
+    new: Content | None
+    was: str | None = None
+    note: str | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """How many more rows there are; None if that is not known."""
+        if self.kind == "moved":
+            return 0
+        sides = [side for side in (self.old, self.new) if side is not None]
+        if any(side.shape is None for side in sides):
+            return None
+        old, new = (0 if side is None or side.shape is None else side.shape.rows for side in (self.old, self.new))
+        return new - old
+
+    @property
+    def added_columns(self) -> tuple[str, ...]:
+        old, new = self._columns
+        return tuple(name for name in new if name not in old)
+
+    @property
+    def removed_columns(self) -> tuple[str, ...]:
+        old, new = self._columns
+        return tuple(name for name in old if name not in new)
+
+    @property
+    def retyped_columns(self) -> tuple[tuple[str, str, str], ...]:
+        """Name, old and new type."""
+        old, new = self._columns
+        return tuple((name, kind, new[name]) for name, kind in old.items() if new.get(name, kind) != kind)
+
+    @property
+    def _columns(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        old, new = (None if side is None else side.shape for side in (self.old, self.new))
+        return ({}, {}) if old is None or new is None else (old.columns, new.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class DataChange:
+    """One DVC output whose content is not the same; None where a run does not have it.
+
+    Attributes:
+        files: What is added, removed, changed or moved; empty if that is not known.
+        note: Why it is not known, and what to do about it.
+    """
+
+    path: str
+    old: DataVersion | None
+    new: DataVersion | None
+    files: tuple[FileChange, ...] = ()
+    note: str | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """How many more rows there are in all of its tables; None if that is not known, or it has none."""
+        found = [change.rows for change in self.files if is_table(change.path)]
+        known = [rows for rows in found if rows is not None]
+        return sum(known) if found and len(known) == len(found) else None
+
+
+def compare_data(
+    project: Project, old: RunRecord, new: RunRecord, *, limits: Limits | None = None
+) -> tuple[DataChange, ...]:
+    """Look into every DVC output that differs. The workspace is not looked at, and nothing is downloaded.
+
+    Raises:
+        UserError: If one of the runs was never planned.
+    """
+    before = {version.path: version for version in spec_of(project, old).snapshot.data}
+    after = {version.path: version for version in spec_of(project, new).snapshot.data}
+    changes = [
+        DataChange(path, before.get(path), after.get(path))
+        for path in sorted({*before, *after})
+        if data_differs(before.get(path), after.get(path))
+    ]
+    if not changes:
+        return ()
+    try:
+        cache = find_cache(project.root)
+    except KitError as error:
+        return tuple(replace(change, note=str(error)) for change in changes)
+    if cache is None:
+        return tuple(replace(change, note="this project has no `.dvc` any more") for change in changes)
+    reader = _Reader(cache, limits or Limits(), f"`kit diff {old.run_id} {new.run_id} --fetch` gets it")
+    return tuple(reader.look_into(change) for change in changes)
+
+
+class _Reader:
+    """Looks into the versions of outputs, no longer than its limits allow."""
+
+    def __init__(self, cache: Cache, limits: Limits, fix: str) -> None:
+        self._cache = cache
+        self._limits = limits
+        self._fix = fix
+        self._bytes = limits.all_csv_bytes
+        self._tables = limits.tables
+
+    def look_into(self, change: DataChange) -> DataChange:
+        listings = []
+        for version in (change.old, change.new):
+            try:
+                found = self._listing(version)
+            except (DamagedListing, OSError) as error:
+                return replace(change, note=str(error))
+            if found is None:
+                return replace(change, note=self._lacking(change, version))
+            listings.append(found)
+        files = _files(*listings)
+        return replace(change, files=tuple(self._measured(each) for each in files))
+
+    def _lacking(self, change: DataChange, version: DataVersion | None) -> str:
+        """Which version the cache does not have, and how to get it."""
+        which = "old" if version is change.old else "new"
+        if version is not None and version.state != "matches":
+            return (
+                f"the {which} version was in the workspace only ({version.state}): DVC has no copy of it; "
+                f"`dvc add` or `dvc commit` before a run keeps one"
+            )
+        return f"the {which} version is not in the cache here: {self._fix}"
+
+    def _listing(self, version: DataVersion | None) -> dict[str, str] | None:
+        """The files of a version with their hashes; a file is one of its own. None if the cache does not have it."""
+        if version is None or version.used is None:
+            return {}
+        if version.used.endswith(".dir"):
+            return self._cache.listing(version.used)
+        return {version.path.rpartition("/")[2]: version.used} if self._cache.find(version.used) else None
+
+    def _measured(self, change: FileChange) -> FileChange:
+        sides: dict[str, Content | None] = {"old": change.old, "new": change.new}
+        note = None
+        for side, content in sides.items():
+            if content is not None:
+                measured, why = self._content(change, content)
+                sides[side], note = measured, note or why
+        return replace(change, **sides, note=note)  # type: ignore[arg-type]
+
+    def _content(self, change: FileChange, content: Content) -> tuple[Content, str | None]:
+        """What can be said of one version of a file, and why no more can."""
+        file = self._cache.find(content.md5)
+        if file is None:
+            return content, f"not in the cache here: {self._fix}"
+        content = replace(content, size=file.stat().st_size)
+        if not is_table(change.path) or change.kind == "moved":
+            return content, None
+        if self._tables <= 0:
+            return content, f"more than {self._limits.tables:,} tables differ: its rows are not counted"
+        self._tables -= 1
+        try:
+            shape, read = read_shape(file, change.path, most=min(self._limits.csv_bytes, self._bytes))
+        except (NoShape, OSError) as error:
+            return content, str(error)
+        self._bytes -= read
+        return replace(content, shape=shape), None
+
+
+def _files(old: Mapping[str, str], new: Mapping[str, str]) -> list[FileChange]:
+    """By path; a file that went and one that came with the same content is a file that moved."""
+    gone: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(old.keys() - new.keys(), reverse=True):
+        gone[old[path]].append(path)
+    changes: list[FileChange] = []
+    for path in sorted(new):
+        if path in old and old[path] != new[path]:
+            changes.append(FileChange(path, "changed", Content(old[path]), Content(new[path])))
+        elif path not in old and (was := gone.get(new[path])):
+            changes.append(FileChange(path, "moved", Content(new[path]), Content(new[path]), was=was.pop()))
+        elif path not in old:
+            changes.append(FileChange(path, "added", None, Content(new[path])))
+    left: Iterable[str] = (path for paths in gone.values() for path in paths)
+    changes += [FileChange(path, "removed", Content(old[path]), None) for path in left]
+    return sorted(changes, key=lambda change: change.path)
