@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import os
 import signal
 import socket
@@ -19,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from kit import _clock, config
+from kit import _clock, checkpoints, config, crash, terminal
 from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
 from kit.errors import ExitCode, KitError, RunError, ServiceError, UserError, from_os_error
 from kit.executors.base import ADOPT, FLUSH
-from kit.models import RunSpec, from_json, masked, to_json
+from kit.models import Launch, RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.paths import RunPaths
 from kit.project import Project, open_project
@@ -33,7 +32,7 @@ from kit.redact import mask
 from kit.run import Run
 from kit.states import TERMINAL, RunStatus
 from kit.stores.base import RUN_PATIENCE, RunQuery
-from kit.trackers.base import Artifact
+from kit.trackers.base import Artifact, Tags
 from kit.trackers.spool import Sender, Spool, deliver
 
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["adopt_limits", "execute", "settle", "settle_all", "supervised"]
 
 _MASKED_AT_ONCE = 1 << 20
-# Where a traceback passes through on its way to the task: kit itself, and how Python imports.
-_NOT_THE_TASKS = (str(Path(__file__).parent), importlib.__file__, "<frozen importlib")
 
 
 def execute(paths: RunPaths) -> int:
@@ -81,12 +78,13 @@ def settle(paths: RunPaths) -> None:
     Raises:
         ServiceError: If the tracker does not answer; the run stays marked as not tracked.
     """
-    spec = masked(_take_spec(paths))
+    spec = masked(from_json(paths.spec.read_bytes(), RunSpec))
     project = open_project(Path(spec.project_root))
     with filelock.FileLock(paths.settling):
         record = project.store.get(spec.run_id)
-        if record.tracked or not record.status.is_terminal:
+        if record.tracked or not record.status.is_terminal:  # one that is resumed is not over, and needs its secrets
             return
+        write_atomic(paths.spec, to_json(spec))
         tracker = _tracker(spec, project)
         # A run killed while it began may be known there without having said so here.
         known = record.mlflow_run_id or tracker.find(spec)
@@ -97,7 +95,7 @@ def settle(paths: RunPaths) -> None:
         project.store.attach(spec.run_id, mlflow_run_id=known)
         tracker.end(record.status, record.reason)  # first: what follows may fail, and this is what matters most
         deliver(paths, tracker)
-        tracker.send([*_inputs_of(paths), *_records_of(paths)])
+        tracker.send([*_inputs_of(paths), *_records_of(paths, crash.secrets_of(spec).mask)])
         project.store.attach(spec.run_id, tracked=True)
 
 
@@ -136,6 +134,10 @@ class _Execution:
         self._project = project
         self._source = Path(spec.worktree or spec.project_root)
         self._tracker: MlflowTracker | None = None
+        launch = from_json(paths.launch.read_bytes(), Launch)
+        self._resumed = launch.resumed
+        self._debugs = launch.pdb
+        self._site = crash.Site(paths, spec)
 
     def run(self) -> bool:
         """Run the task; whether the tracker knows everything when it has succeeded."""
@@ -144,6 +146,10 @@ class _Execution:
         except _Stopped:
             self._end_for_now()
             raise
+        except (_TaskFailed, KitError):
+            raise
+        except BaseException as error:  # the task's module, while it was imported
+            raise _TaskFailed(self._crashed(error)) from error
 
     def _run(self) -> bool:
         seed_everything(self._spec.snapshot.seed)
@@ -160,6 +166,8 @@ class _Execution:
             params=self._project.store.get(self._spec.run_id).params,
             scheduled_at=self._spec.origin.scheduled_at,
         )
+        if (found := checkpoints.latest(self._paths)) is not None:
+            print(f"begins from the checkpoint of step {found.step} of run {found.run_id}", file=sys.stderr)  # noqa: T201
         sender = None if tracker is None else Sender(self._paths, tracker)
         try:
             with _ending_forks():
@@ -168,10 +176,29 @@ class _Execution:
         except _Stopped:
             raise
         except BaseException as error:
-            result = _told(error)
+            result = self._crashed(error)
             tracked = self._finish_tracking(tracker, sender, RunStatus.FAILED, result.reason)
             raise _TaskFailed(replace(result, tracked=tracked)) from error
         return self._finish_tracking(tracker, sender, RunStatus.SUCCEEDED, None)
+
+    def _crashed(self, error: BaseException) -> Result:
+        """Tell it, keep it, and let whoever waits for it look into it."""
+        self._site.recall_code(error)
+        result = _told(error, self._site.secrets.mask)
+        self._site.leave(error)
+        trace = crash.task_frames(error)
+        if self._debugs and trace is not None:
+            self._untimed()
+            _flush_console()
+            terminal.debug(self._paths, trace)
+        return result
+
+    def _untimed(self) -> None:
+        """Whoever looks into it takes as long as it takes."""
+        launch = from_json(self._paths.launch.read_bytes(), Launch)
+        limits = replace(launch.limits, timeout=None)
+        write_atomic(self._paths.launch, to_json(replace(launch, limits=limits)))
+        adopt_limits()
 
     def _end_for_now(self) -> None:
         """MLflow calls what is active at exit FINISHED. Why this run was stopped only its supervisor can tell."""
@@ -190,7 +217,8 @@ class _Execution:
             argument = config.task_config(parameters, spec.config, where=self._origin)
         except UserError as error:
             # Told by the command that asked for the run.
-            rejected = spec.origin.kind != "schedule"  # there nobody waits to be told
+            # Of a schedule's run nobody waits to be told; one that is resumed has begun long ago.
+            rejected = spec.origin.kind != "schedule" and not self._resumed
             raise _TaskFailed(
                 Result(error.exit_code, mask(error.what), error.where, error.fix, rejected=rejected)
             ) from error
@@ -211,8 +239,15 @@ class _Execution:
         try:
             self._tracker = tracker = _tracker(self._spec, self._project)
             record = self._project.store.get(self._spec.run_id)
-            tracker_id = tracker.start(masked(self._spec), record.params)
-            self._project.store.attach(self._spec.run_id, mlflow_run_id=tracker_id)
+            known = record.mlflow_run_id or tracker.find(self._spec) if self._resumed else None
+            if known is None:
+                known = tracker.start(masked(self._spec), record.params)
+            else:
+                tracker.resume(known)
+                tracker.reopen()
+            self._project.store.attach(self._spec.run_id, mlflow_run_id=known)
+            if self._resumed:
+                tracker.send([Tags({"kit.resumed": str(self._resumed)})])
             tracker.activate()
             tracker.send(_inputs_of(self._paths))
         except ServiceError as error:
@@ -229,7 +264,7 @@ class _Execution:
             try:
                 sender.finish()
                 _flush_console()
-                tracker.send(_records_of(self._paths))
+                tracker.send(_records_of(self._paths, self._site.secrets.mask))
             finally:
                 tracker.end(status, reason)
         except (ServiceError, OSError) as error:
@@ -261,17 +296,18 @@ def _inputs_of(paths: RunPaths) -> list[Artifact]:
     return [Artifact(path, path.name) for path in (paths.config, paths.spec)]
 
 
-def _records_of(paths: RunPaths) -> list[Artifact]:
-    """What the run printed, without the secrets that may be in it: others can read the tracker."""
+def _records_of(paths: RunPaths, hide: Callable[[str], str]) -> list[Artifact]:
+    """What the run printed, without the secrets that may be in it: others can read the tracker; and how it crashed."""
     paths.masked.mkdir(exist_ok=True)
-    return [Artifact(_masked_copy(log, paths.masked), f"logs/{log.name}") for log in paths.logs if log.exists()]
+    logs = [Artifact(_masked_copy(log, paths.masked, hide), f"logs/{log.name}") for log in paths.logs if log.exists()]
+    return [*logs, *crash.artifacts(paths)]
 
 
-def _masked_copy(log: Path, folder: Path) -> Path:
+def _masked_copy(log: Path, folder: Path, hide: Callable[[str], str]) -> Path:
     copy = folder / log.name
     with log.open(errors="replace") as source, copy.open("w") as target:
         while lines := source.readlines(_MASKED_AT_ONCE):
-            target.write(mask("".join(lines)))
+            target.write(hide("".join(lines)))
     return copy
 
 
@@ -291,21 +327,18 @@ def _as_metrics(task: str, returned: object) -> Mapping[str, Any]:
 _HOST_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
-def _told(error: BaseException) -> Result:
+def _told(error: BaseException, hide: Callable[[str], str] = mask) -> Result:
     """Print the task's own part of a traceback, and keep it. An error with a fix needs no traceback."""
     if isinstance(error, OSError) and error.errno in _HOST_ERRORS:
         error = from_os_error(error)
     if isinstance(error, KitError):
-        print(f"error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
-        return Result(error.exit_code, mask(error.what), error.where, error.fix)
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_NOT_THE_TASKS):
-        frames = frames.tb_next
-    lines = traceback.format_exception(type(error), error, frames)
-    text = mask("".join(lines))
+        print(f"error: {hide(str(error))}", file=sys.stderr)  # noqa: T201
+        return Result(error.exit_code, hide(error.what), error.where, error.fix)
+    lines = traceback.format_exception(type(error), error, crash.task_frames(error))
+    text = hide("".join(lines))
     print(text, end="", file=sys.stderr)  # noqa: T201
     exit_code = _exit_code(error) if isinstance(error, SystemExit) else ExitCode.RUN
-    return Result(exit_code or ExitCode.RUN, mask(_one_line(error)), traceback=text)
+    return Result(exit_code or ExitCode.RUN, hide(_one_line(error)), traceback=text)
 
 
 def _exit_code(error: SystemExit) -> int:

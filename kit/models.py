@@ -30,6 +30,7 @@ __all__ = [
     "MetricPoint",
     "OmittedFile",
     "Origin",
+    "Probe",
     "ProcessId",
     "Request",
     "RunRecord",
@@ -182,6 +183,7 @@ class Request:
     Attributes:
         job: Which trial of a sweep this is, for `${hydra:job.num}`.
         repro: DVC stages to bring up to date first.
+        resumes: Whether a later attempt at a fire goes on from the checkpoint of an earlier one.
     """
 
     overrides: tuple[str, ...] = ()
@@ -192,6 +194,22 @@ class Request:
     origin: Origin = field(default_factory=Origin)
     job: int | None = None
     repro: tuple[str, ...] = ()
+    resumes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is held fixed in a run, to find out what its results depend on. Who asks for it in the task is noted.
+
+    Attributes:
+        held: Some of `kit._probe.HELD`.
+        now: What its clocks start from, if they are held, in seconds since the epoch.
+        hash_seed: The interpreter's, instead of the one that follows from the run's seed.
+    """
+
+    held: tuple[str, ...] = ()
+    now: float = 0.0
+    hash_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +220,7 @@ class RunSpec:
         project_root: The project, which keeps the run.
         secrets: The keys of the config, dotted, whose values are secret although their names do not say so.
         worktree: The folder whose code, config and data it is made from; None for the project itself.
+        probe: What is held fixed in it; None for all runs but those of a check.
     """
 
     run_id: str
@@ -220,6 +239,7 @@ class RunSpec:
     note: str | None = None
     secrets: tuple[str, ...] = ()
     worktree: str | None = None
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +248,10 @@ class Launch:
 
     Attributes:
         hash_seed: The interpreter's; None leaves it to who plans the run.
+        resumed: How many times the run was resumed.
         worktree: The folder that it works in; None for the project.
         python: The interpreter that it needs; None for whichever there is.
+        pdb: Whether someone waits at a terminal to look into it, should it crash.
     """
 
     run_id: str
@@ -238,6 +260,8 @@ class Launch:
     hash_seed: int | None = None
     worktree: str | None = None
     python: str | None = None
+    resumed: int = 0
+    pdb: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +352,21 @@ class RunRecord:
             tags=self.tags | spec.tags,
             note=spec.note,
             params=self.params | dict(params),
+        )
+
+    def resumed(self, *, at: datetime, starter: ProcessId) -> RunRecord:
+        """The record of a run that has ended, as it begins once more."""
+        return replace(
+            self,
+            status=RunStatus.STARTING,
+            heartbeat_at=at,
+            starter=starter,
+            supervisor=None,
+            process=None,
+            ended_at=None,
+            exit_code=None,
+            reason=None,
+            tracked=False,
         )
 
     @property

@@ -96,12 +96,41 @@ class RunPaths:
         return self.root / "settle.lock"
 
     @property
+    def asked(self) -> Path:
+        """Which places of the task asked for what a check holds fixed."""
+        return self.root / "asked.jsonl"
+
+    @property
+    def crash(self) -> Path:
+        """The crash capsule of a run that failed."""
+        return self.root / "crash"
+
+    @property
+    def terminal_wanted(self) -> Path:
+        """Left by a debugger in the run that asks for the terminal: its process number."""
+        return self.root / "terminal.wanted"
+
+    @property
+    def terminal_lent(self) -> Path:
+        """There as long as that debugger has it."""
+        return self.root / "terminal.lent"
+
+    @property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
 
     @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
+
+    @property
+    def beginning(self) -> Path:
+        """Which checkpoint of another run this one begins from; there only if it does."""
+        return self.root / "beginning.json"
+
+    def sibling(self, run_id: str) -> RunPaths:
+        """Another run's folder."""
+        return RunPaths(self.root.with_name(safe_name(run_id)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
 
-from kit import config, snapshots, vcs
+from kit import attempts, config, snapshots, vcs
 from kit._files import write_atomic
 from kit._seeding import hash_seed
 from kit.errors import KitError, UserError, from_os_error
@@ -101,6 +101,8 @@ def plan(
     vcs.check(project.source)
     versions = snapshots.prepare_data(project, repro=request.repro, progress=progress)
     with _or_no_snapshot(project, drafted.run_id):
+        with writing():  # who is killed from here on leaves a folder that tells whose the snapshot is
+            project.paths.run(drafted.run_id).root.mkdir(mode=0o700, exist_ok=True)
         snapshot = snapshots.take(
             project,
             drafted.run_id,
@@ -144,8 +146,11 @@ def plan_claimed(project: Project, run_id: str) -> RunSpec:
     check_transition(project.store.get(run_id).status, RunStatus.RUNNING)  # before any data is touched
     os.environ.update(schedule_environment(request.origin))
     spec = plan(project, request, run_id=run_id, progress=True)
-    public = masked(spec)
     with _or_no_snapshot(project, run_id):
+        if request.resumes:
+            with writing():
+                spec = attempts.carry_on(project, spec)
+        public = masked(spec)
         write_plan(project, spec)
         project.store.planned(public, config.flatten(public.config))
     return spec
@@ -247,6 +252,7 @@ def _or_no_snapshot(project: Project, run_id: str) -> Iterator[None]:
         with contextlib.suppress(KitError, OSError):
             project.paths.run(run_id).spec.unlink(missing_ok=True)
             vcs.delete_snapshot(project.root, run_id)
+            project.paths.run(run_id).root.rmdir()  # unless it holds what the run was claimed with
         raise
 
 

@@ -62,6 +62,7 @@ class Retry:
         jitter: How far a delay may vary, as a part of it: 0.1 means ten per cent less or more.
         when: What is retried: exit codes, and the statuses failed, timed_out and lost. `failed` does not include exit
             code 2, the user's mistake, which only a person mends; name it to retry it.
+        resume: Whether a later try goes on from the checkpoint of an earlier one, if there is one and nothing changed.
 
     Raises:
         ValueError: If a value is out of its bounds.
@@ -73,6 +74,7 @@ class Retry:
     max_delay: float = 3600.0
     jitter: float = 0.1
     when: tuple[int | RunStatus, ...] = RETRIED
+    resume: bool = True
 
     def __post_init__(self) -> None:
         _require(1 <= self.attempts <= 100, f"attempts: {self.attempts} is not from 1 to 100")

@@ -12,13 +12,16 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
+from kit import checkpoints
+from kit.checkpoints import Logged
 from kit.config import flatten
 from kit.errors import UserError
 from kit.models import MetricPoint
 from kit.paths import RunPaths
 from kit.redact import mask_config
 from kit.trackers.base import Artifact, Metrics, Params
-from kit.trackers.spool import Progress, Spool
+from kit.trackers.past import Past
+from kit.trackers.spool import Progress, Spool, each_point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +30,6 @@ __all__ = ["Run"]
 
 T = TypeVar("T")
 _SHOW_EVERY = 0.1
-_STEP = "step-{:012d}"
 
 
 class Run:
@@ -35,6 +37,9 @@ class Run:
 
     What is logged is appended to a file in the run's folder and sent to the tracker in the background: no method
     waits for a server, and no tracking error reaches the task.
+
+    A run that is resumed begins as it did before, finds its `latest_checkpoint`, and goes on from there: its series
+    do too, and what is logged again, since it is done again, is there once.
 
     Attributes:
         id: The run's id; a unique beginning of it names the run in every `kit` command.
@@ -64,7 +69,9 @@ class Run:
         self._paths = paths
         self._spool = spool
         self._keys: dict[str, str] = {}
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str, tuple[int, int]] = {}  # the last, and how many values it has
+        self._past = Past(each_point(paths.spool))
+        self._beginning = checkpoints.latest(paths)
         self._params: dict[str, str] = dict(params or {})
         self._lock = threading.Lock()
 
@@ -85,10 +92,21 @@ class Run:
         values = {name: _number(value) for name, value in metrics.items()}
         with self._lock:
             keys = {self._key(name): value for name, value in values.items()}
-            steps = {key: self._steps.get(key, -1) + 1 if step is None else int(step) for key in keys}
-            self._spool.append(Metrics(tuple(MetricPoint(key, keys[key], steps[key], now) for key in keys)))
-            self._steps |= steps
+            steps = {key: self._next_step(key) if step is None else int(step) for key in keys}
+            new = [key for key in keys if not self._past.has(key, steps[key])]
+            if new or not keys:
+                self._spool.append(Metrics(tuple(MetricPoint(key, keys[key], steps[key], now) for key in new)))
+            self._count(steps)
             self.metrics |= keys
+
+    def _next_step(self, key: str) -> int:
+        last, _ = self._steps.get(key, (-1, 0))
+        return last + 1
+
+    def _count(self, steps: Mapping[str, int]) -> None:
+        for key, step in steps.items():
+            last, values = self._steps.get(key, (step, 0))
+            self._steps[key] = (step, values + 1 if step == last else 1)
 
     def _key(self, name: str) -> str:
         """The name as trackers take it: the same rule as for parameters."""
@@ -179,29 +197,29 @@ class Run:
         """
         if keep < 1:
             raise ValueError(f"keep={keep} would keep no checkpoint")
-        self._paths.checkpoints.mkdir(exist_ok=True)
-        final = self._paths.checkpoints / _STEP.format(step)
-        folder = final.with_suffix(".unfinished")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        yield folder
-        replaced = final.with_suffix(".replaced")
-        if final.exists():
-            shutil.rmtree(replaced, ignore_errors=True)  # an interrupted replacement may have left one
-            final.rename(replaced)
-        folder.rename(final)
-        shutil.rmtree(replaced, ignore_errors=True)
-        others = [path for path in self._checkpoints() if path != final]
-        for old in others[: max(len(others) - keep + 1, 0)]:
-            shutil.rmtree(old)
+        with self._lock:
+            logged = Logged(dict(self._steps), dict(self.metrics))
+        with checkpoints.make(self._paths, step, logged, keep=keep) as folder:
+            yield folder
+        self._beginning = None  # left behind: what is found from now on is this process's own
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
-        """The step and folder of the last whole checkpoint; None if there is none."""
-        found = self._checkpoints()
-        return (int(found[-1].name.removeprefix("step-")), found[-1]) if found else None
+        """The step and folder of the last whole checkpoint; None if there is none.
 
-    def _checkpoints(self) -> list[Path]:
-        return sorted(path for path in self._paths.checkpoints.glob("step-*") if not path.suffix)
+        One that is there when a task begins is from before the run was interrupted. Who asks is expected to go on from
+        it: log what belongs to the beginning before, and what belongs to the work after.
+        """
+        found = checkpoints.latest(self._paths)
+        if found is None:
+            return None
+        with self._lock:
+            if found == self._beginning:
+                logged = found.logged
+                self._past.go_on(logged.steps)
+                self._steps = dict(logged.steps)
+                self.metrics |= logged.metrics
+                self._beginning = None
+        return found.step, found.files
 
     def _artifact_path(self, name: str) -> Path:
         parts = PurePosixPath(name).parts

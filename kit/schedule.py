@@ -27,7 +27,7 @@ _KEYS = (
     "trigger", "experiment", "overrides", "repro", "retry", "timeout", "grace", "overlap", "catch_up", "slots",
     "priority", "alert", "enabled",
 )  # fmt: skip
-_RETRY_KEYS = ("attempts", "delay", "factor", "max_delay", "jitter", "when")
+_RETRY_KEYS = ("attempts", "delay", "factor", "max_delay", "jitter", "when", "resume")
 _CATCH_UP_KEYS = ("mode", "window", "count", "tolerance")
 _ALERT_KEYS = ("to", "when", "late", "every")
 
@@ -221,6 +221,7 @@ def _retry(reader: Reader) -> Retry:
             max_delay=inner.get("max_delay", seconds, max(default.max_delay, delay)),
             jitter=inner.get("jitter", number, default.jitter),
             when=inner.get("when", _exits, default.when),
+            resume=inner.get("resume", boolean, default.resume),
         )
 
 

@@ -340,6 +340,7 @@ def _request(schedule: Schedule, fire: Fire) -> Request:
         limits=schedule.limits,
         origin=Origin("schedule", schedule.name, fire.attempt, fire.scheduled_at),
         repro=schedule.repro,
+        resumes=schedule.retry.resume and fire.attempt > 1,
     )
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "FIRE_BEGINNINGS",
     "FIRE_TERMINAL",
     "FIRE_TRANSITIONS",
+    "RESUMED",
     "TERMINAL",
     "TRANSITIONS",
     "FireStatus",
@@ -15,6 +16,7 @@ __all__ = [
     "RunStatus",
     "check_fire_history",
     "check_fire_transition",
+    "check_resumption",
     "check_transition",
 ]
 
@@ -82,6 +84,18 @@ TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
 }
 
 TERMINAL: frozenset[RunStatus] = frozenset(status for status, after in TRANSITIONS.items() if not after)
+
+RESUMED: frozenset[RunStatus] = frozenset(_ENDS)
+"""The ends that a run can be resumed from: it is STARTING again. That is no way of the table, so that whoever comes too
+late, as a supervisor that was taken for dead does, changes nothing."""
+
+
+def check_resumption(old: RunStatus) -> None:
+    """Raises:
+    IllegalTransition: If a run that is `old` cannot be resumed.
+    """
+    if old not in RESUMED:
+        raise IllegalTransition(old, RunStatus.STARTING)
 
 
 def check_transition(old: RunStatus, new: RunStatus) -> None:

@@ -19,7 +19,17 @@ from kit.models import CodeVersion, OmittedFile
 from kit.paths import ProjectPaths, safe_name
 from kit.redact import holds_secret, looks_secret
 
-__all__ = ["SNAPSHOTS", "check", "delete_snapshot", "diff", "repository", "resolve", "snapshot"]
+__all__ = [
+    "SNAPSHOTS",
+    "check",
+    "delete_snapshot",
+    "diff",
+    "is_same",
+    "is_unchanged",
+    "repository",
+    "resolve",
+    "snapshot",
+]
 
 SNAPSHOTS = "refs/kit/runs/"
 _IDENTITY = {
@@ -115,6 +125,14 @@ def snapshot(root: Path, run_id: str, *, max_bytes: int) -> CodeVersion:
     top = repository(root)
     head = _head(top)
     ref = SNAPSHOTS + safe_name(run_id)
+    tree, omitted = _store(root, top, head, max_bytes)
+    commit = head.commit if tree == head.tree else _commit(top, tree, head.commit, run_id)
+    _git.run(top, "update-ref", ref, commit)
+    return CodeVersion(commit, head.commit, head.branch, commit != head.commit or bool(omitted), ref, omitted)
+
+
+def _store(root: Path, top: Path, head: _Head, max_bytes: int) -> tuple[str, tuple[OmittedFile, ...]]:
+    """The working tree as a tree of git's, and what is left out of it."""
     try:
         with tempfile.TemporaryDirectory(prefix="kit-index-") as folder:
             index = _Index(top, _copy_index(head.index, Path(folder) / "index"))
@@ -129,10 +147,45 @@ def snapshot(root: Path, run_id: str, *, max_bytes: int) -> CodeVersion:
     except OSError as error:
         raise from_os_error(error) from error
     _check_project_is_in(root, top, tree)
-    commit = head.commit if tree == head.tree else _commit(top, tree, head.commit, run_id)
-    _git.run(top, "update-ref", ref, commit)
-    omitted = tuple(sorted((*untracked.omitted, *unsaved), key=lambda file: file.path))
-    return CodeVersion(commit, head.commit, head.branch, commit != head.commit or bool(omitted), ref, omitted)
+    return tree, tuple(sorted((*untracked.omitted, *unsaved), key=lambda file: file.path))
+
+
+def is_unchanged(root: Path, code: CodeVersion, *, max_bytes: int) -> bool:
+    """Whether the working tree is what it was at a snapshot; one that is not there any more cannot be told from it.
+
+    Args:
+        root: The project.
+        code: The snapshot.
+        max_bytes: As it was taken with.
+
+    Raises:
+        UserError: As for `snapshot`.
+        HostError: If git is not installed, or the disk refuses.
+    """
+    top = repository(root)
+    tree, omitted = _store(root, top, _head(top), max_bytes)
+    return tree == _tree(top, code.commit) and _unstored(omitted) == _unstored(code.omitted)
+
+
+def is_same(root: Path, one: CodeVersion, other: CodeVersion) -> bool:
+    """Whether two snapshots are of the same code; one that is not there any more is the same as none.
+
+    Raises:
+        UserError: If `root` is not in a git repository.
+        HostError: If git is not installed.
+    """
+    tree = _tree(root, one.commit)
+    return tree is not None and tree == _tree(root, other.commit) and _unstored(one.omitted) == _unstored(other.omitted)
+
+
+def _tree(root: Path, commit: str) -> str | None:
+    found = _git.run(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}", accept=(0, 1, 128))
+    return found.decode().strip() or None
+
+
+def _unstored(omitted: Iterable[OmittedFile]) -> list[OmittedFile]:
+    """What else the code is made of; secrets change, and are no part of it."""
+    return [file for file in omitted if file.reason != "secret"]
 
 
 def delete_snapshot(root: Path, run_id: str) -> None:
@@ -158,7 +211,7 @@ def diff(root: Path, old: str, new: str) -> str:
         HostError: If git is not installed.
     """
     commits = (resolve(root, old), resolve(root, new))
-    flags = ["--no-ext-diff", "--no-textconv", "--relative", "--color=never"]
+    flags = ["--no-ext-diff", "--no-textconv", "--relative", "--color=never", "--find-renames", "--submodule=short"]
     return _git.run(root, "diff", *flags, *commits, "--").decode("utf-8", "replace")
 
 

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from kit.executors.base import Handle
 
-__all__ = ["watch"]
+__all__ = ["LogTail", "watch"]
 
 _POLL = 0.05
 _PROMPT_AFTER = 0.3
 _SHOWN_METRICS = 6
 
 
-def watch(handle: Handle, name: str, paths: RunPaths, *, output: IO[str]) -> None:
+def watch(handle: Handle, name: str, paths: RunPaths, *, output: IO[str], log: LogTail | None = None) -> None:
     """Show the run until nothing of it is left to do; signals go on to it.
 
     Args:
@@ -38,9 +38,10 @@ def watch(handle: Handle, name: str, paths: RunPaths, *, output: IO[str]) -> Non
         name: What the run is called.
         paths: Its folder.
         output: Where what the task prints goes.
+        log: From where on its log is shown; None shows all of it.
     """
     screen: _Screen = _Panel(name, handle.run_id, paths) if output is sys.stdout and output.isatty() else _Plain(output)
-    with contextlib.closing(_LogTail(paths.log)) as tail, _relayed(handle), screen:
+    with contextlib.closing(log or LogTail(paths.log)) as tail, _relayed(handle), screen:
         while not handle.wait(_POLL):
             screen.show(tail.read())
         screen.show(tail.read(last=True))
@@ -161,13 +162,21 @@ class _Panel:
         self._live.__exit__(kind, error, trace)
 
 
-class _LogTail:
+class LogTail:
     """What came into the log since it was read last, also when the log is full and goes on in `.1` and `.2`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def skip(self) -> None:
+        """Pass over what is there by now."""
+        while (later := self._later()) is not None:
+            self.close()
+            self._file = later
+        if self._file is not None:
+            self._file.seek(0, os.SEEK_END)
 
     def read(self, *, last: bool = False) -> str:
         """The text since; `last` when nothing more will come."""

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from kit import _clock, config, runs, sweeps
+from kit import _clock, checkpoints, config, runs, sweeps
 from kit.cli._arguments import tags
-from kit.cli._watch import watch
+from kit.cli._watch import LogTail, watch
 from kit.cli.render import (
     STYLES,
     console,
@@ -26,6 +26,7 @@ from kit.cli.render import (
     table,
 )
 from kit.errors import ExitCode, UserError
+from kit.executors.base import Handle
 from kit.models import CodeVersion, Limits, RunRecord, RunSpec
 from kit.project import Project, open_project
 from kit.redact import mask, mask_config
@@ -62,12 +63,20 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     ] = None,
     cron: Annotated[str | None, typer.Option(metavar="CRON", help="Run by this clock until stopped.")] = None,
     tz: Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="The clock's zone. Default: UTC.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with this run, or `last`, from its last checkpoint.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")] = False,
 ) -> int:
     """Run an experiment: now, with -m once for every combination of a sweep, or as a schedule says."""
     project = open_project(Path.cwd())
-    given = {"--schedule": schedule, "--cron": cron, "-m": multirun or None, "--dry-run": dry_run or None}
+    given = {"--resume": resume, "--schedule": schedule, "--cron": cron}
+    given |= {"-m": multirun or None, "--dry-run": dry_run or None}
     _refuse_together(given, {"--at": (at, "--schedule"), "--tz": (tz, "--cron")})
+    if resume is not None:
+        fix = "It goes on as it was begun; leave it out, or start another run."
+        _refuse_ignored("--resume", fix, overrides=overrides, name=name, tag=tag, note=note, timeout=timeout, jobs=jobs)
+        return _resume(project, resume, as_json=as_json)
     if schedule is not None:
         fix = "Write it into the schedule's file, or leave it out."
         _refuse_ignored(
@@ -103,7 +112,7 @@ def _refuse_together(given: Mapping[str, object], needs: Mapping[str, tuple[obje
     for option, (value, other) in needs.items():
         if value is not None and given[other] is None:
             raise UserError(f"{option} goes with {other}", where="command line", fix=f"Add `{other}`, or leave it out.")
-    chosen = [option for option in ("--schedule", "--cron") if given[option] is not None]
+    chosen = [option for option in ("--resume", "--schedule", "--cron") if given[option] is not None]
     others = [option for option, value in given.items() if value is not None and option not in chosen[:1]]
     if chosen and others:
         raise UserError(f"{chosen[0]} and {others[0]} exclude each other", where="command line", fix="Use one of them.")
@@ -124,16 +133,39 @@ def _run(project: Project, request: runs.Request, *, as_json: bool) -> int:
     if (result := runs.rejected(project, spec.run_id)) is not None:
         runs.discard(project, spec.run_id)
         raise UserError(result.reason or "the run was rejected", where=result.where, fix=result.fix)
-    record = runs.ended(project, spec.run_id)
+    return _finish(project, runs.ended(project, spec.run_id), spec, as_json=as_json)
+
+
+def _resume(project: Project, name: str, *, as_json: bool) -> int:
+    from kit.resume import resume
+
+    record = runs.find(project, name)
+    paths = project.paths.run(record.run_id)
+    log = LogTail(paths.log)
+    log.skip()
+    begun: list[RunSpec] = []
+
+    def show(handle: Handle, spec: RunSpec) -> None:
+        begun.append(spec)
+        watch(handle, spec.name, paths, output=sys.stderr if as_json else sys.stdout, log=log)
+
+    def tell(text: str) -> None:
+        console(stderr=True).print(f"note: {text}", soft_wrap=True)
+
+    ended = resume(project, record, watch=show, tell=tell)
+    return _finish(project, ended, begun[0], as_json=as_json)
+
+
+def _finish(project: Project, record: RunRecord, spec: RunSpec, *, as_json: bool) -> int:
     if as_json:
         print_json(record_json(record))
     else:
-        _show_result(record, spec, name=runs.short(project, record.run_id))
+        _show_result(project, record, spec)
     return ExitCode.RUN if record.exit_code is None else record.exit_code
 
 
-def _show_result(record: RunRecord, spec: RunSpec, *, name: str) -> None:
-    out = console()
+def _show_result(project: Project, record: RunRecord, spec: RunSpec) -> None:
+    out, name = console(), runs.short(project, record.run_id)
     out.print()
     heading(record, duration(record.duration(_clock.now())))
     if record.reason is not None:
@@ -144,9 +176,14 @@ def _show_result(record: RunRecord, spec: RunSpec, *, name: str) -> None:
     out.print()
     key_values(_made_from(spec))
     out.print()
-    next_steps(
-        ["kit", "show", name], ["kit", "runs"] if record.status is RunStatus.SUCCEEDED else ["kit", "logs", name]
-    )
+    steps = [["kit", "show", name]]
+    if record.status is RunStatus.SUCCEEDED:
+        steps.append(["kit", "runs"])
+    else:
+        steps.append(["kit", "logs", name])
+        if checkpoints.latest(project.paths.run(record.run_id)) is not None:
+            steps.append(["kit", "run", "--resume", name])
+    next_steps(*steps)
 
 
 def _made_from(spec: RunSpec) -> dict[str, object]:

@@ -163,12 +163,17 @@ class Supervisor:
         with contextlib.suppress(KitError):
             if self._pulse is None:
                 self._pulse = self._open_store(patience=_BEAT_PATIENCE)
-            self._pulse.attach(
-                self._run_id, supervisor=this_process(), process=self._process, heartbeat_at=_clock.now()
-            )
-            if self._stop is None and self._pulse.get(self._run_id).status.is_terminal:
+            if self._is_mine():
+                self._pulse.attach(
+                    self._run_id, supervisor=this_process(), process=self._process, heartbeat_at=_clock.now()
+                )
+            if self._stop is None and (not self._is_mine() or self._pulse.get(self._run_id).status.is_terminal):
                 self._stop = Stop.ABANDONED
                 self._kill_at = time.monotonic()
+
+    def _is_mine(self) -> bool:
+        """Whether nobody else has the run: it may have been given up, and resumed under another supervisor."""
+        return taken_by(self._run) in {None, this_process()}
 
     def _wait(self, until: float) -> None:
         pause = None if until == float("inf") else max(0.0, until - time.monotonic())
@@ -258,6 +263,8 @@ class Supervisor:
         self._copy(log)
 
     def _record(self, store: Store, returncode: int) -> None:
+        if not self._is_mine():
+            return
         result = None
         with contextlib.suppress(FileNotFoundError):
             result = from_json(self._run.result.read_bytes(), Result)

@@ -59,6 +59,7 @@ class RunQuery:
     statuses: frozenset[RunStatus] = frozenset()
     tags: Mapping[str, str] = field(default_factory=dict)
     parent: str | None = None
+    scheduled_at: datetime | None = None
     where: tuple[Comparison, ...] = ()
     tracked: bool | None = None
     sort: str | None = None
@@ -106,6 +107,16 @@ class Store(Protocol):
         Raises:
             UserError: If there is no such run.
             IllegalTransition: If the table of states has no way there.
+        """
+
+    def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
+        """Have a run that has ended, and not well, begin once more: it is STARTING, and nobody's yet.
+
+        How it ended is forgotten, and so is that the tracker knew; its start, metrics and parameters stay.
+
+        Raises:
+            UserError: If there is no such run.
+            IllegalTransition: If it is under way, or has succeeded.
         """
 
     def attach(

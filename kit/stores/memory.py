@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec
-from kit.states import RunStatus, check_transition
+from kit.states import RunStatus, check_resumption, check_transition
 from kit.stores.base import Comparison, Held, RunQuery, no_such_run
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ class MemoryStore:
             changed = replace(changed, ended_at=at)
         self._records[run_id] = changed
         return changed
+
+    def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
+        record = self.get(run_id)
+        check_resumption(record.status)
+        self._records[run_id] = record.resumed(at=at, starter=starter)
+        return self._records[run_id]
 
     def attach(
         self,
@@ -154,6 +160,7 @@ def _fits(record: RunRecord, query: RunQuery) -> bool:
         and all(record.tags.get(key) == value for key, value in query.tags.items())
         and (query.tracked is None or record.tracked == query.tracked)
         and (query.parent is None or record.origin.parent == query.parent)
+        and (query.scheduled_at is None or record.origin.scheduled_at == query.scheduled_at)
         and all(_holds(record, comparison) for comparison in query.where)
     )
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec, from_json, to_json
-from kit.states import RunStatus, check_transition
+from kit.states import RunStatus, check_resumption, check_transition
 from kit.stores.base import Comparison, Held, RunQuery, no_such_run
 from kit.stores.engine import create_sqlite_engine, upgrade
 from kit.stores.rows import process_text, run_record, run_row
@@ -102,6 +102,14 @@ class SqlStore:
             check_transition(_get(connection, run_id).status, status)
             connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes))
             return _get(connection, run_id)
+
+    def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
+        with self._engine.begin() as connection:
+            record = _get(connection, run_id)
+            check_resumption(record.status)
+            resumed = record.resumed(at=at, starter=starter)
+            connection.execute(update(runs).where(runs.c.run_id == run_id).values(run_row(resumed)))
+            return resumed
 
     def attach(
         self,
@@ -228,6 +236,8 @@ def _conditions(query: RunQuery) -> Iterable[ColumnElement[bool]]:
         yield runs.c.tracked == query.tracked
     if query.parent is not None:
         yield runs.c.parent == query.parent
+    if query.scheduled_at is not None:
+        yield runs.c.scheduled_at == query.scheduled_at
     for key, value in query.tags.items():
         of_run = and_(tags.c.run_id == runs.c.run_id, tags.c.key == key, tags.c.value == value)
         yield exists().where(of_run).correlate(runs)

@@ -58,6 +58,13 @@ class Tracker(Protocol):
     def resume(self, tracker_id: str) -> None:
         """Go on with a run that `start` began, in this process or another."""
 
+    def reopen(self) -> None:
+        """Say that the run, which has ended, goes on; why it ended is forgotten.
+
+        Raises:
+            ServiceError: If the service does not answer, or refuses.
+        """
+
     def send(self, entries: Sequence[Entry]) -> None:
         """Deliver, in order. What was delivered before and comes again changes nothing.
 

@@ -32,6 +32,10 @@ class MemoryTracker:
     def resume(self, tracker_id: str) -> None:
         """Nothing is needed: there is one run."""
 
+    def reopen(self) -> None:
+        self.status = RunStatus.RUNNING
+        self.reason = None
+
     def send(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             match entry:

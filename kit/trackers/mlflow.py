@@ -91,6 +91,14 @@ class MlflowTracker:
     def resume(self, tracker_id: str) -> None:
         self._run_id = tracker_id
 
+    def reopen(self) -> None:
+        with _explained(self._uri):
+            run = self._client.get_run(self._run_id)
+            self._experiment_id = run.info.experiment_id
+            self._client.update_run(self._run_id, status="RUNNING")
+            if "kit.reason" in run.data.tags:
+                self._client.delete_tag(self._run_id, "kit.reason")
+
     def activate(self) -> None:
         """Make this the run that `import mlflow` finds in this process and those it starts.
 

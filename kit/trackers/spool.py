@@ -21,7 +21,17 @@ from kit.models import MetricPoint
 from kit.paths import RunPaths
 from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags, Tracker
 
-__all__ = ["Progress", "Sender", "Spool", "SpoolTail", "deliver", "last_metrics", "params_of", "points_of"]
+__all__ = [
+    "Progress",
+    "Sender",
+    "Spool",
+    "SpoolTail",
+    "deliver",
+    "each_point",
+    "last_metrics",
+    "params_of",
+    "points_of",
+]
 
 _BATCH_BYTES = 1 << 19
 _FORK_WAITS = 1.0
@@ -33,8 +43,8 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._torn = _is_torn(path)
         self._out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._torn = False
 
     def append(self, entry: Entry | Progress) -> None:
         """Add one entry; it is in the file, if not yet on the disk, when this returns.
@@ -53,6 +63,15 @@ class Spool:
 
     def close(self) -> None:
         os.close(self._out)
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether an earlier writer was stopped in the middle of a line."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    return False
 
 
 class Progress:
@@ -135,8 +154,13 @@ def last_metrics(path: Path) -> dict[str, float]:
 
 def points_of(path: Path) -> list[MetricPoint]:
     """Every point that was logged, in order; empty if there is no spool."""
+    return list(each_point(path))
+
+
+def each_point(path: Path) -> Iterator[MetricPoint]:
+    """The same, one by one."""
     entries = (entry for batch, _ in _read(path) for entry in batch)
-    return [point for entry in entries if isinstance(entry, Metrics) for point in entry.points]
+    return (point for entry in entries if isinstance(entry, Metrics) for point in entry.points)
 
 
 def params_of(path: Path) -> dict[str, str]:
@@ -177,6 +201,8 @@ def deliver(run: RunPaths, tracker: Tracker, *, turn: AbstractContextManager[obj
         ServiceError: If the tracker does not take it; what was sent so far is noted.
     """
     sent = int(run.sent.read_text()) if run.sent.exists() else 0
+    if sent and sent > run.spool.stat().st_size:  # a power cut took the end of it
+        sent = run.spool.stat().st_size
     for entries, offset in _read(run.spool, sent):
         with turn or nullcontext():
             tracker.send([entry for entry in entries if not isinstance(entry, Progress)])

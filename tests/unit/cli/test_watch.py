@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.cli._watch import _LogTail, _relayed
+from kit.cli._watch import LogTail, _relayed
 from kit.executors._console import ConsoleLog
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -60,7 +60,7 @@ def test_a_signal_that_is_ignored_does_not(number: signal.Signals) -> None:
 
 
 def test_a_letter_may_come_in_two_pieces(tmp_path: Path) -> None:
-    tail = _LogTail(tmp_path / "console.log")
+    tail = LogTail(tmp_path / "console.log")
     assert tail.read() == ""  # not there yet
     with (tmp_path / "console.log").open("wb", buffering=0) as log:
         log.write(b"caf\xc3")
@@ -73,7 +73,7 @@ def test_a_letter_may_come_in_two_pieces(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 7, 10, 16])
 def test_a_log_that_is_full_is_shown_on(tmp_path: Path, size: int) -> None:
-    tail = _LogTail(tmp_path / "console.log")
+    tail = LogTail(tmp_path / "console.log")
     written = "".join(f"line {number}\n" for number in range(30))
     shown = ""
     with ConsoleLog(tmp_path / "console.log", limit=32) as log:
@@ -88,7 +88,7 @@ def test_a_log_that_is_full_is_shown_on(tmp_path: Path, size: int) -> None:
 
 
 def test_one_who_looks_late_sees_both_ends(tmp_path: Path) -> None:
-    tail = _LogTail(tmp_path / "console.log")
+    tail = LogTail(tmp_path / "console.log")
     with ConsoleLog(tmp_path / "console.log", limit=32) as log:
         log.write(b"begin ")
         first = tail.read()

@@ -1,0 +1,224 @@
+"""Go on with a run that was stopped: the same run, from its last whole checkpoint.
+
+Whoever is killed here at any moment leaves a run that has ended, or that the next command finds and settles, and that
+can be resumed once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import filelock
+
+from kit import _clock, checkpoints, data, planning, recovery, runs, vcs, venvs, worktrees
+from kit._files import write_atomic
+from kit._process import is_alive, this_process
+from kit._seeding import hash_seed
+from kit.checkpoints import Checkpoint
+from kit.errors import HostError, KitError, UserError
+from kit.executors._token import take, taken_by
+from kit.executors.base import Handle
+from kit.executors.local import LocalExecutor
+from kit.models import Launch, Request, RunRecord, RunSpec, from_json, masked, to_json
+from kit.outcomes import NEVER_STARTED
+from kit.planning import writing
+from kit.project import Project
+from kit.redact import MASK
+from kit.states import IllegalTransition, RunStatus, check_resumption
+
+__all__ = ["Watch", "resume"]
+
+Watch = Callable[[Handle, RunSpec], None]
+"""Shows a run until it has ended."""
+
+_PATIENCE = 30.0
+"""Seconds that telling the tracker of how the run ended may still take."""
+
+
+def resume(project: Project, record: RunRecord, *, watch: Watch, tell: Callable[[str], None]) -> RunRecord:
+    """Go on with a run from its last whole checkpoint: with its config, seed, code and data, in its own folder.
+
+    If the project's code or data are others by now, the run goes on in a copy of the project as it was.
+
+    Args:
+        watch: Called once, with the run under way.
+        tell: Called with each thing that a user should know before.
+
+    Returns:
+        The run as it has ended this time.
+
+    Raises:
+        UserError: If the run is under way or has succeeded, left no checkpoint, had a secret on its command line, or
+            its snapshot is not there any more.
+        ServiceError: If data of the run can neither be found nor pulled.
+        HostError: If the disk refuses, or the run cannot be started here.
+    """
+    spec, checkpoint = _resumable(project, record)
+    tell(f"run {record.run_id} goes on from its checkpoint of step {checkpoint.step}")
+    with _place(project, spec, tell) as place:
+        environment, notes = venvs.choose(place, spec.snapshot.environment, here=True)
+        for note in notes:
+            tell(note)
+        with _variables(planning.schedule_environment(spec.origin)):
+            worktree = None if place.worktree is None else str(place.worktree)
+            again = replace(spec, config=_with_secrets(place, spec), worktree=worktree)
+            handle = _start(project, again, python=environment.executable)
+        watch(handle, again)
+    return runs.ended(project, record.run_id)
+
+
+def _resumable(project: Project, record: RunRecord) -> tuple[RunSpec, Checkpoint]:
+    run_id = record.run_id
+    _refuse_status(record)
+    spec, checkpoint = project.store.spec(run_id), checkpoints.latest(project.paths.run(run_id))
+    if spec is None:
+        raise UserError(f"run {run_id} was never planned: there is nothing to go on with", fix="Start one: `kit run`.")
+    command = shlex.join(["kit", "run", *spec.overrides])
+    if checkpoint is None:
+        raise UserError(
+            f"run {run_id} left no checkpoint to go on from",
+            fix=f"Start anew: `{command}`. A task makes checkpoints with `run.checkpoint`.",
+        )
+    if any(MASK in override for override in spec.overrides):
+        raise UserError(
+            f"run {run_id} was given a secret on its command line, which is not kept",
+            fix=f"Start anew: `{command}`. One from the environment, `${{oc.env:NAME}}`, can be had again.",
+        )
+    if record.origin.kind == "schedule" and record.origin.scheduled_at is not None:
+        fire = project.store.fires.fire((record.origin.parent or "", record.origin.scheduled_at))
+        if fire is not None and not fire.status.is_terminal:
+            raise UserError(
+                f"run {run_id} belongs to schedule {fire.schedule!r}, which is not done with it",
+                fix=f"See what it will do: `kit schedule show {fire.schedule}`.",
+            )
+    return spec, checkpoint
+
+
+def _refuse_status(record: RunRecord) -> None:
+    run_id = record.run_id
+    if record.status is RunStatus.SUCCEEDED:
+        fix = f"Start another with `kit run`, or repeat it with `kit reproduce {run_id}`."
+        raise UserError(f"run {run_id} has succeeded: nothing of it is left to do", fix=fix)
+    if not record.status.is_terminal:
+        fix = f"Follow it with `kit logs --follow {run_id}`, or stop it with `kit cancel {run_id}` first."
+        raise UserError(f"run {run_id} is {record.status}", fix=fix)
+    if record.supervisor is not None and is_alive(record.supervisor):
+        raise UserError(f"run {run_id} is just ending", fix="Wait a moment, then ask again.")
+
+
+@contextlib.contextmanager
+def _place(project: Project, spec: RunSpec, tell: Callable[[str], None]) -> Iterator[Project]:
+    """Where the run goes on: here, if all is as it was, else in a copy of how it was."""
+    changed = "the copy that it was made from is gone" if spec.worktree is not None else _change(project, spec)
+    if changed is None:
+        yield project
+        return
+    tell(f"{changed}; it goes on with what it began with, from its snapshot")
+    with worktrees.restored(project, spec, planning.new_id()) as copy:
+        yield copy
+
+
+def _change(project: Project, spec: RunSpec) -> str | None:
+    if not vcs.is_unchanged(project.root, spec.snapshot.code, max_bytes=project.settings.snapshot_max_bytes):
+        return "the project's code is not what it was when the run began"
+    present = {version.path: version.used for version in data.versions(project.root, cache=project.paths.data_hashes)}
+    others = [version.path for version in spec.snapshot.data if present.get(version.path) != version.used]
+    return f"{others[0]} is not what it was when the run began" if others else None
+
+
+def _with_secrets(place: Project, spec: RunSpec) -> dict[str, Any]:
+    """The config as it was recorded, with the secrets that it has when it is composed now."""
+    if MASK not in to_json(spec.config).decode():
+        return spec.config
+    job = spec.origin.index if spec.origin.kind == "sweep" else None
+    composed = planning.compose(place, Request(overrides=spec.overrides, job=job), run_id=spec.run_id).config
+    filled: dict[str, Any] = _fill(spec.config, composed, "")
+    return filled
+
+
+def _fill(recorded: Any, composed: Any, key: str) -> Any:  # noqa: ANN401 - a config may hold anything
+    if isinstance(recorded, dict):
+        inner = composed if isinstance(composed, dict) else {}
+        return {name: _fill(value, inner.get(name), f"{key}.{name}".lstrip(".")) for name, value in recorded.items()}
+    if isinstance(recorded, list):
+        others = composed if isinstance(composed, list) and len(composed) == len(recorded) else [None] * len(recorded)
+        pairs = enumerate(zip(recorded, others, strict=True))
+        return [_fill(value, other, f"{key}.{index}") for index, (value, other) in pairs]
+    if not isinstance(recorded, str) or MASK not in recorded:
+        return recorded
+    if composed is None:
+        raise UserError(f"{key}: its value was a secret, and composing the config gives none now", fix="Bring it back.")
+    return composed
+
+
+@contextlib.contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """With these in the environment, for configs and for the run."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start(project: Project, spec: RunSpec, *, python: str) -> Handle:
+    run = project.paths.run(spec.run_id)
+    with writing():
+        resumed = from_json(run.launch.read_bytes(), Launch).resumed + 1
+    launch = Launch(
+        spec.run_id,
+        str(project.root),
+        spec.limits,
+        hash_seed(spec.snapshot.seed),
+        worktree=spec.worktree,
+        python=python,
+        resumed=resumed,
+    )
+    _claim(project, spec.run_id)
+    with _or_given_up(project, spec):
+        with writing():
+            write_atomic(run.launch, to_json(launch))
+            write_atomic(run.spec, to_json(spec), mode=0o600)
+        return LocalExecutor(project.paths, project.store).submit(launch, interactive=True)
+
+
+def _claim(project: Project, run_id: str) -> None:
+    """Have the run begin once more, for one supervisor that is to come. Of two who ask, one is refused."""
+    run = project.paths.run(run_id)
+    try:
+        # Who tells the tracker how it ended has said so, or finds that it has not.
+        with filelock.FileLock(run.settling, timeout=_PATIENCE), writing():
+            check_resumption(project.store.get(run_id).status)
+            run.result.unlink(missing_ok=True)
+            run.taken.unlink(missing_ok=True)
+            project.store.resume(run_id, at=_clock.now(), starter=this_process())
+    except filelock.Timeout as error:
+        fix = "Check that MLflow answers, then ask again."
+        raise HostError(f"how run {run_id} ended is still being told to MLflow", fix=fix) from error
+    except IllegalTransition as error:
+        _refuse_status(project.store.get(run_id))
+        raise UserError(str(error), fix=f"See it with `kit show {run_id}`.") from error
+
+
+@contextlib.contextmanager
+def _or_given_up(project: Project, spec: RunSpec) -> Iterator[None]:
+    """Whatever stops what is done here, Ctrl-C too, the run has ended once more."""
+    run = project.paths.run(spec.run_id)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(KitError, OSError):
+            write_atomic(run.spec, to_json(masked(spec)))
+            if taken_by(run) is None and take(run):
+                recovery.lose(project, project.store.get(spec.run_id), NEVER_STARTED)
+        raise
