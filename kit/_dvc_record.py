@@ -35,7 +35,8 @@ class Record:
     """
 
     def __init__(self, outputs: Iterable[Output], where: str, files: WorkingTree | None = None) -> None:
-        self._versions = {output.path: output.md5 for output in outputs}
+        self.outputs = tuple(outputs)
+        self._versions = {output.path: output.md5 for output in self.outputs}
         self._where = where
         self.files = files
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kit import _git
 
-__all__ = ["add", "known", "remove"]
+__all__ = ["add", "known", "remove", "replace"]
 
 
 def add(top: Path, commit: str, folder: Path) -> None:
@@ -19,6 +19,23 @@ def add(top: Path, commit: str, folder: Path) -> None:
         HostError: If git is not installed, or the disk refuses.
     """
     _git.run(top, "worktree", "add", "--quiet", "--detach", os.fspath(folder), commit)
+
+
+def replace(folder: Path, commit: str, path: str) -> None:
+    """Have a file or a folder of such a working tree as another commit has it; gone, if that has none.
+
+    Args:
+        folder: The working tree.
+        commit: A commit that is in the repository.
+        path: Relative to `folder`, `/` separated.
+
+    Raises:
+        GitFailed: If there is no such commit.
+        HostError: If git is not installed, or the disk refuses.
+    """
+    _git.run(folder, "rm", "-r", "-f", "--quiet", "--ignore-unmatch", "--", path)
+    if _git.run(folder, "ls-tree", "--name-only", commit, "--", path):
+        _git.run(folder, "checkout", "--quiet", commit, "--", path)
 
 
 def remove(top: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite, isnan
 from typing import Any
 
@@ -14,7 +14,7 @@ from kit.models import DataVersion, RunRecord, RunSpec
 from kit.project import Project
 from kit.states import RunStatus
 
-__all__ = ["Change", "Difference", "MetricChange", "compare", "data_differs", "spec_of"]
+__all__ = ["Change", "Difference", "MetricChange", "compare", "compare_specs", "data_differs", "spec_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,15 @@ def compare(project: Project, old: RunRecord, new: RunRecord) -> Difference:
     Raises:
         UserError: If one of them was never planned: nothing is known of what it would have been made from.
     """
-    before, after = spec_of(project, old), spec_of(project, new)
+    metrics = tuple(
+        MetricChange(name, old.metrics.get(name), new.metrics.get(name))
+        for name in dict.fromkeys([*old.metrics, *new.metrics])
+    )
+    return replace(compare_specs(project, spec_of(project, old), spec_of(project, new)), metrics=metrics)
+
+
+def compare_specs(project: Project, before: RunSpec, after: RunSpec) -> Difference:
+    """Compare what two runs are made from, whether they have been made or not."""
     code, note = "", None
     try:
         code = mask_patch(vcs.diff(project.root, before.snapshot.code.commit, after.snapshot.code.commit))
@@ -90,10 +98,7 @@ def compare(project: Project, old: RunRecord, new: RunRecord) -> Difference:
         config=_changes(_config(before), _config(after)),
         environment=_changes(_environment(before), _environment(after)),
         host=_changes(_host(before), _host(after)),
-        metrics=tuple(
-            MetricChange(name, old.metrics.get(name), new.metrics.get(name))
-            for name in dict.fromkeys([*old.metrics, *new.metrics])
-        ),
+        metrics=(),
     )
 
 

@@ -22,7 +22,7 @@ from kit.models import DataVersion
 from kit.paths import ProjectPaths
 from kit.redact import mask
 
-__all__ = ["ensure", "pull", "recorded", "refresh", "reproduce", "versions"]
+__all__ = ["at_commit", "ensure", "pull", "recorded", "refresh", "reproduce", "versions"]
 
 
 def versions(root: Path, *, cache: Path | None = None) -> tuple[DataVersion, ...]:
@@ -70,6 +70,25 @@ def recorded(root: Path, path: str, *, rev: str | None = None) -> str | None:
         return read_working_tree(root).version(path)
     git = _git.offline(root)
     return read_commit(root, resolve(git, rev), git).version(path)
+
+
+def at_commit(root: Path, commit: str) -> tuple[DataVersion, ...]:
+    """Every DVC output that a commit has a version of on record, sorted by path.
+
+    Args:
+        root: The project.
+        commit: A revision of its repository.
+
+    Raises:
+        UserError: If git knows no such revision, or a file of DVC's cannot be made sense of.
+        HostError: If git is not installed.
+    """
+    root = root.resolve()
+    git = _git.offline(root)
+    outputs = read_commit(root, resolve(git, commit), git).outputs
+    return tuple(
+        DataVersion(o.path, o.md5, o.size, o.files, "matches", o.source, o.stage) for o in outputs if o.md5 is not None
+    )
 
 
 def ensure(root: Path, *, cache: Path | None, progress: bool) -> tuple[DataVersion, ...]:

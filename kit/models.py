@@ -170,7 +170,7 @@ class Origin:
         scheduled_at: The instant at which its schedule was due.
     """
 
-    kind: Literal["manual", "sweep", "schedule", "reproduce"] = "manual"
+    kind: Literal["manual", "sweep", "schedule", "reproduce", "explain", "bisect"] = "manual"
     parent: str | None = None
     index: int | None = None
     scheduled_at: datetime | None = None
@@ -184,6 +184,7 @@ class Request:
         job: Which trial of a sweep this is, for `${hydra:job.num}`.
         repro: DVC stages to bring up to date first.
         resumes: Whether a later attempt at a fire goes on from the checkpoint of an earlier one.
+        profile: Whether a flame graph is made of what the task does.
     """
 
     overrides: tuple[str, ...] = ()
@@ -195,6 +196,7 @@ class Request:
     job: int | None = None
     repro: tuple[str, ...] = ()
     resumes: bool = False
+    profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ class RunSpec:
         secrets: The keys of the config, dotted, whose values are secret although their names do not say so.
         worktree: The folder whose code, config and data it is made from; None for the project itself.
         probe: What is held fixed in it; None for all runs but those of a check.
+        profile: Whether a flame graph is made of what the task does.
     """
 
     run_id: str
@@ -240,6 +243,7 @@ class RunSpec:
     secrets: tuple[str, ...] = ()
     worktree: str | None = None
     probe: Probe | None = None
+    profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from kit import compare, evidence, planning, runs, venvs, worktrees
+from kit import compare, evidence
 from kit.compare import Change, Difference
 from kit.errors import UserError
 from kit.evidence import Evidence
-from kit.executors.base import Handle
-from kit.models import Config, Origin, Request, RunRecord, RunSpec
-from kit.planning import Draft
+from kit.models import Origin, RunRecord, RunSpec
 from kit.project import Project
-from kit.redact import MASK
+from kit.rerun import Recipe, Watch, rerun
 from kit.verdicts import Finding, Suspect, SuspectKind, Tolerance, Verdict, conclude, judge, suspects
 
-__all__ = ["Options", "Reproduction", "Watch", "reproduce"]
-
-Watch = Callable[[Handle, RunSpec], None]
-"""Shows a run until it has ended."""
+__all__ = ["Options", "Reproduction", "reproduce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +31,7 @@ class Options:
     overrides: tuple[str, ...] = ()
     here: bool = False
     repeats: int = 2
-    tolerances: Mapping[str, Tolerance] | None = None
+    tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +72,14 @@ def reproduce(project: Project, record: RunRecord, options: Options, *, watch: W
     before = evidence.collect(project, record)
     first = _once(project, record, old, options, watch)
     new = [first]
-    findings = judge(_moved(before, first), first.evidence, options.tolerances)
+    params = {key: first.moved(value) for key, value in before.params.items()}
+    findings = judge(replace(before, params=params), first.evidence, options.tolerances)
     found = suspects(first.difference)
     verdict = conclude(findings)
     # Only what nothing else explains is worth another run.
     if verdict is Verdict.DIFFERENT and all(suspect.kind is SuspectKind.HARDWARE for suspect in found):
         new += [_once(project, record, old, options, watch) for _ in range(options.repeats - 1)]
-        found = (*_by_repeating(new, options.tolerances), *found)
+        found = (*_by_repeating([each.evidence for each in new], options.tolerances), *found)
     return Reproduction(
         old=record,
         new=tuple(each.record for each in new),
@@ -99,11 +93,7 @@ def reproduce(project: Project, record: RunRecord, options: Options, *, watch: W
 
 @dataclass(frozen=True, slots=True)
 class _Repetition:
-    """One run that repeated another.
-
-    Attributes:
-        moved: Gives a text of the old run as it reads in this one: folders and the id have other names.
-    """
+    """One run that repeated another, and how what it was made from differs."""
 
     record: RunRecord
     evidence: Evidence
@@ -113,99 +103,21 @@ class _Repetition:
 
 
 def _once(project: Project, record: RunRecord, old: RunSpec, options: Options, watch: Watch) -> _Repetition:
-    with worktrees.restored(project, old, planning.new_id()) as copy:
-        environment, notes = venvs.choose(copy, old.snapshot.environment, here=options.here)
-        drafted, more = _draft(copy, old, options.overrides)
-        spec = runs.plan(copy, drafted, progress=True, environment=environment)
-        moved = _mover(old, spec)
-        handle = runs.start(copy, spec)
-        watch(handle, spec)
-    if (rejected := runs.rejected(project, spec.run_id)) is not None:
-        runs.discard(project, spec.run_id)
-        raise UserError(rejected.reason or "the run was rejected", where=rejected.where, fix=rejected.fix)
-    again = runs.ended(project, spec.run_id)
-    difference = compare.compare(project, record, again)
-    kept = replace(
-        difference,
-        config=_unmoved(difference.config, moved),
-        environment=tuple(change for change in difference.environment if not _is_own(change, copy)),
+    again = rerun(
+        project,
+        Recipe.of(old),
+        origin=Origin("reproduce", old.run_id),
+        watch=watch,
+        overrides=options.overrides,
+        here=options.here,
     )
-    return _Repetition(again, evidence.collect(project, again), kept, (*notes, *more), moved)
-
-
-def _draft(copy: Project, old: RunSpec, overrides: Sequence[str]) -> tuple[Draft, tuple[str, ...]]:
-    """The same again: what was recorded counts, whatever composing gives today."""
-    given = {_key(override) for override in overrides}
-    known = [override for override in old.overrides if MASK not in override]
-    lost = [_key(override) for override in old.overrides if MASK in override and _key(override) not in given]
-    if lost:
-        raise UserError(
-            f"the run was given a secret on its command line, which is not kept: {', '.join(lost)}",
-            fix="Give it again: " + " ".join(f"`{key}=...`" for key in lost),
-        )
-    os.environ.update(planning.schedule_environment(old.origin))
-    request = Request(
-        overrides=(*known, *overrides),
-        name=old.name,
-        tags=old.tags,
-        note=old.note,
-        limits=old.limits,
-        origin=Origin("reproduce", old.run_id, scheduled_at=old.origin.scheduled_at),
-        job=old.origin.index if old.origin.kind == "sweep" else None,
+    found = compare.compare(project, record, again.record)
+    difference = replace(
+        found,
+        config=_unmoved(found.config, again.moved),
+        environment=tuple(change for change in found.environment if not _is_own(change, project)),
     )
-    drafted = planning.draft(copy, request)
-    if "seed" not in given:
-        drafted = replace(drafted, seed=old.snapshot.seed)
-    if overrides:
-        return drafted, (f"with {' '.join(overrides)}",)
-    moved = _mover(old, replace(old, run_id=drafted.run_id, worktree=str(copy.source)))
-    values, notes = _as_recorded(drafted.composed.config, old.config, moved)
-    return replace(drafted, composed=replace(drafted.composed, config=values)), notes
-
-
-def _as_recorded(
-    composed: Config, recorded: Config, moved: Callable[[str], str]
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The recorded config with the secrets that composing gave; and where composing gives something else today."""
-    others: list[str] = []
-
-    def merge(now: Any, then: Any, key: str) -> Any:  # noqa: ANN401 - a config may hold anything
-        if isinstance(now, dict) and isinstance(then, dict):
-            return {name: merge(now.get(name), then[name], f"{key}.{name}".lstrip(".")) for name in then}
-        if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
-            return [
-                merge(one, other, f"{key}.{index}") for index, (one, other) in enumerate(zip(now, then, strict=True))
-            ]
-        if isinstance(then, str):
-            if MASK in then:
-                return now
-            then = moved(then)
-        if now != then and not (now != now and then != then):  # noqa: PLR0124 - NaN
-            others.append(key)
-        return then
-
-    merged = merge(dict(composed), dict(recorded), "")
-    return merged, tuple(f"{key} is as it was recorded; composing it today gives another value" for key in others)
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
-
-
-def _mover(old: RunSpec, new: RunSpec) -> Callable[[str], str]:
-    """Folders, and the id, of the old run as they are called in the new one."""
-    there, here = f"{old.project_root}/.kit/runs/{old.run_id}", f"{new.project_root}/.kit/runs/{new.run_id}"
-    before, after = old.worktree or old.project_root, new.worktree or new.project_root
-
-    def moved(text: str) -> str:
-        kept = "\0" if there in text else ""  # the run's folder lies in the project's
-        return text.replace(there, kept).replace(before, after).replace("\0", here).replace(old.run_id, new.run_id)
-
-    return moved
-
-
-def _moved(before: Evidence, new: _Repetition) -> Evidence:
-    return replace(before, params={key: new.moved(value) for key, value in before.params.items()})
+    return _Repetition(again.record, evidence.collect(project, again.record), difference, again.notes, again.moved)
 
 
 def _unmoved(changes: Iterable[Change], moved: Callable[[str], str]) -> tuple[Change, ...]:
@@ -217,23 +129,20 @@ def _is_own(change: Change, project: Project) -> bool:
     return change.name.replace("-", "_") == project.name.replace("-", "_")
 
 
-def _by_repeating(new: Sequence[_Repetition], tolerances: Mapping[str, Tolerance] | None) -> list[Suspect]:
+def _by_repeating(produced: Sequence[Evidence], tolerances: Mapping[str, Tolerance]) -> list[Suspect]:
     """Whether runs of the same differ among themselves."""
-    if len(new) < 2:
-        return []
-    first = new[0]
-    for other in new[1:]:
-        for finding in judge(first.evidence, other.evidence, tolerances):
+    first, *others = produced
+    for other in others:
+        for finding in judge(first, other, tolerances):
             if finding.kind != "parameter" and not finding.tolerated:  # those have the id of the run in them
-                return [Suspect(SuspectKind.NONDETERMINISM, finding.name, _text(finding.old), _text(finding.new))]
+                values = (None if value is None else str(value) for value in (finding.old, finding.new))
+                return [Suspect(SuspectKind.NONDETERMINISM, finding.name, *values)]
+    if not others:
+        return []
     return [
         Suspect(
             SuspectKind.UNKNOWN,
-            f"{len(new)} repetitions agree with each other: something that is not recorded, such as a file outside of "
-            "the project, a service, or the clock",
+            f"{len(produced)} repetitions agree with each other, so it is something that is not recorded: a file "
+            "outside of the project, a service, the clock",
         )
     ]
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

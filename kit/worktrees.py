@@ -21,7 +21,9 @@ __all__ = ["remove", "restored", "stale"]
 
 
 @contextlib.contextmanager
-def restored(project: Project, code: RunSpec, name: str, *, of_data: RunSpec | None = None) -> Iterator[Project]:
+def restored(
+    project: Project, code: RunSpec, name: str, *, config: RunSpec | None = None, of_data: RunSpec | None = None
+) -> Iterator[Project]:
     """The project as it was when a run was planned, for as long as the block lasts.
 
     The worktree lies in the project's `.kit`; the user's own files, index, branches and stash are not touched.
@@ -30,6 +32,7 @@ def restored(project: Project, code: RunSpec, name: str, *, of_data: RunSpec | N
         project: Where the run is kept.
         code: The run whose code is wanted.
         name: Of the worktree.
+        config: The run whose folder of configs is wanted; None for the same.
         of_data: The run whose data is wanted; None for the same.
 
     Yields:
@@ -45,21 +48,27 @@ def restored(project: Project, code: RunSpec, name: str, *, of_data: RunSpec | N
     folder = project.paths.worktree(name)
     try:
         try:
-            yield _restore(project, code, of_data or code, folder)
+            yield _restore(project, code, config or code, of_data or code, folder)
         except OSError as error:
             raise from_os_error(error) from error
     finally:
         remove(project, folder)
 
 
-def _restore(project: Project, code: RunSpec, of_data: RunSpec, folder: Path) -> Project:
+def _restore(project: Project, code: RunSpec, config: RunSpec, of_data: RunSpec, folder: Path) -> Project:
     top = vcs.repository(project.root)
-    commit = vcs.resolve(project.root, code.snapshot.code.commit)
+    commits = [vcs.resolve(project.root, spec.snapshot.code.commit) for spec in (code, config, of_data)]
     project.paths.create_state()
     project.paths.worktrees.mkdir(mode=0o700, exist_ok=True)
     _files.write_atomic(_owner(folder), to_json(this_process()))  # first: what has no owner is nobody's
-    _git_worktree.add(top, commit, folder)
-    root = folder / project.root.resolve().relative_to(top)
+    _git_worktree.add(top, commits[0], folder)
+    place = project.root.resolve().relative_to(top)
+    root = folder / place
+    if config is not code:
+        _git_worktree.replace(folder, commits[1], (place / open_project(root).settings.config_dir).as_posix())
+    if of_data is not code:
+        for source in sorted({version.source for version in (*code.snapshot.data, *of_data.snapshot.data)}):
+            _git_worktree.replace(folder, commits[2], (place / source).as_posix())
     _bring_omitted(top, folder, code.snapshot.code.omitted)
     _bring_data(project, root, of_data.snapshot.data)
     recorded = open_project(root).settings

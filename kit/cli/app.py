@@ -16,9 +16,13 @@ FAMILIES = {
     "runs": ("runs", "show", "logs", "cancel"),
     "diff": ("diff",),
     "reproduce": ("reproduce",),
+    "explain": ("explain", "bisect"),
+    "debug": ("debug",),
+    "check": ("check",),
     "scheduled": ("scheduler",),
     "schedules": ("schedule",),
     "status": ("status",),
+    "gc": ("gc",),
 }
 """The modules and the commands of each, in the order of the help. What one needs, no other waits for."""
 

@@ -1,0 +1,174 @@
+"""Run again what earlier runs were made from: all of one run, or the code of one with the data of another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kit import planning, runs, venvs, worktrees
+from kit.errors import UserError
+from kit.executors.base import Handle
+from kit.models import Config, Environment, Origin, Request, RunRecord, RunSpec
+from kit.planning import Draft
+from kit.project import Project
+from kit.redact import MASK
+
+__all__ = ["Recipe", "Rerun", "Watch", "rerun"]
+
+Watch = Callable[[Handle, RunSpec], None]
+"""Shows a run until it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Which run each part of a new one is taken from.
+
+    Attributes:
+        config: The folder of configs, and the overrides.
+        seed: None draws on the config, as for a run that is started anew.
+        exact: Whether the config's values count as they were recorded, whatever composing gives today.
+    """
+
+    code: RunSpec
+    config: RunSpec
+    data: RunSpec
+    environment: Environment
+    seed: int | None
+    exact: bool = False
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Recipe:
+        """That of a run as it was."""
+        return cls(spec, spec, spec, spec.snapshot.environment, spec.snapshot.seed, exact=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """One run that was made from the parts of others.
+
+    Attributes:
+        notes: What a reader of its result should know.
+        moved: Gives a text of the run that the config is from as it reads in this one: folders and the id have other
+            names.
+    """
+
+    record: RunRecord
+    spec: RunSpec
+    notes: tuple[str, ...]
+    moved: Callable[[str], str]
+
+
+def rerun(
+    project: Project,
+    recipe: Recipe,
+    *,
+    origin: Origin,
+    watch: Watch,
+    overrides: Sequence[str] = (),
+    here: bool = False,
+    tags: Mapping[str, str] | None = None,
+) -> Rerun:
+    """Restore what is wanted into a worktree, run it through the ordinary executor, and wait for its end.
+
+    Args:
+        project: Where the runs are kept.
+        recipe: What to run.
+        origin: Of the new run.
+        watch: Shows it.
+        overrides: On top of the config's own.
+        here: Run in this environment, whatever the recipe says.
+        tags: On top of those of the run that the config is from.
+
+    Raises:
+        UserError: If a snapshot or a config cannot be had any more.
+        ServiceError: If data or packages can neither be found nor fetched.
+        HostError: If the disk refuses.
+    """
+    restored = worktrees.restored(project, recipe.code, planning.new_id(), config=recipe.config, of_data=recipe.data)
+    with restored as copy:
+        environment, notes = venvs.choose(copy, recipe.environment, here=here)
+        drafted, more = _draft(copy, recipe, origin, overrides, tags or {})
+        spec = runs.plan(copy, drafted, progress=True, environment=environment)
+        handle = runs.start(copy, spec)
+        watch(handle, spec)
+    if (rejected := runs.rejected(project, spec.run_id)) is not None:
+        runs.discard(project, spec.run_id)
+        raise UserError(rejected.reason or "the run was rejected", where=rejected.where, fix=rejected.fix)
+    return Rerun(runs.ended(project, spec.run_id), spec, (*notes, *more), _mover(recipe.config, spec))
+
+
+def _draft(
+    copy: Project, recipe: Recipe, origin: Origin, overrides: Sequence[str], tags: Mapping[str, str]
+) -> tuple[Draft, tuple[str, ...]]:
+    old = recipe.config
+    given = {_key(override) for override in overrides}
+    lost = [_key(override) for override in old.overrides if MASK in override and _key(override) not in given]
+    if lost:
+        raise UserError(
+            f"the run was given a secret on its command line, which is not kept: {', '.join(lost)}",
+            fix="Give it again: " + " ".join(f"`{key}=...`" for key in lost),
+        )
+    os.environ.update(planning.schedule_environment(old.origin))
+    known = [override for override in old.overrides if MASK not in override]
+    request = Request(
+        overrides=(*known, *overrides),
+        name=old.name,
+        tags=old.tags | dict(tags),
+        note=old.note,
+        limits=old.limits,
+        origin=replace(origin, scheduled_at=old.origin.scheduled_at),
+        job=old.origin.index if old.origin.kind == "sweep" else None,
+    )
+    drafted = planning.draft(copy, request)
+    if recipe.seed is not None and "seed" not in given:
+        drafted = replace(drafted, seed=recipe.seed)
+    changed = [
+        override for override in overrides if not any(_key(override) == _key(o) for o in old.overrides if MASK in o)
+    ]
+    if changed or not recipe.exact:
+        return drafted, (f"with {' '.join(map(_key, overrides))} as given",) if changed else ()
+    moved = _mover(old, replace(old, run_id=drafted.run_id, worktree=str(copy.source), project_root=str(copy.root)))
+    values, notes = _as_recorded(drafted.composed.config, old.config, moved)
+    return replace(drafted, composed=replace(drafted.composed, config=values)), notes
+
+
+def _as_recorded(
+    composed: Config, recorded: Config, moved: Callable[[str], str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The recorded config with the secrets that composing gave; and where composing gives something else today."""
+    others: list[str] = []
+
+    def merge(now: Any, then: Any, key: str) -> Any:  # noqa: ANN401 - a config may hold anything
+        if isinstance(now, dict) and isinstance(then, dict):
+            return {name: merge(now.get(name), then[name], f"{key}.{name}".lstrip(".")) for name in then}
+        if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
+            pairs = enumerate(zip(now, then, strict=True))
+            return [merge(one, other, f"{key}.{index}") for index, (one, other) in pairs]
+        if isinstance(then, str):
+            if MASK in then:
+                return now
+            then = moved(then)
+        if repr(now) != repr(then):
+            others.append(key)
+        return then
+
+    merged = merge(dict(composed), dict(recorded), "")
+    return merged, tuple(f"{key} is as it was recorded; composing it today gives another value" for key in others)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _mover(old: RunSpec, new: RunSpec) -> Callable[[str], str]:
+    """Folders, and the id, of the old run as they are called in the new one."""
+    there, here = f"{old.project_root}/.kit/runs/{old.run_id}", f"{new.project_root}/.kit/runs/{new.run_id}"
+    before, after = old.worktree or old.project_root, new.worktree or new.project_root
+
+    def moved(text: str) -> str:
+        # The run's folder lies in the project's.
+        return text.replace(there, "\0").replace(before, after).replace("\0", here).replace(old.run_id, new.run_id)
+
+    return moved
