@@ -96,7 +96,7 @@ class Run:
             new = [key for key in keys if not self._past.has(key, steps[key])]
             if new or not keys:
                 self._spool.append(Metrics(tuple(MetricPoint(key, keys[key], steps[key], now) for key in new)))
-            self._count(steps)
+            self._count({key: step for key, step in steps.items() if key in new or not self._past.is_behind(key, step)})
             self.metrics |= keys
 
     def _next_step(self, key: str) -> int:

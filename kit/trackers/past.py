@@ -29,6 +29,7 @@ class Past:
             if any(steps[index] < steps[index - 1] for index in range(1, len(steps))):
                 self._steps[key] = array("q", sorted(steps))
         self._met: Counter[tuple[str, int]] = Counter()
+        self._behind: set[tuple[str, int]] = set()
 
     def has(self, key: str, step: int) -> bool:
         """Whether a point that is about to be logged is there already; asked once for each, in order."""
@@ -50,3 +51,8 @@ class Past:
         # A single value there is more likely to be logged again, as by what prepares the training, than to be the
         # first of several.
         self._met = Counter({(key, step): values for key, (step, values) in steps.items() if values > 1})
+        self._behind = {(key, step) for key, (step, values) in steps.items() if values == 1}
+
+    def is_behind(self, key: str, step: int) -> bool:
+        """Whether the task was there, and done with it, when its checkpoint was made."""
+        return (key, step) in self._behind

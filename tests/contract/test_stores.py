@@ -149,6 +149,55 @@ def test_an_illegal_transition_changes_nothing(store: Store) -> None:
     assert store.get("a1").status is RunStatus.QUEUED
 
 
+@pytest.mark.parametrize("end", [RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED, RunStatus.LOST])
+def test_a_run_that_ended_badly_begins_once_more(store: Store, end: RunStatus) -> None:
+    add(store, "a1")
+    store.transition("a1", RunStatus.STARTING, at=INSTANT)
+    started = store.transition("a1", RunStatus.RUNNING, at=INSTANT)
+    one, other = ProcessId(1, 2, "boot"), ProcessId(3, 4, "boot")
+    store.attach("a1", supervisor=one, process=one, mlflow_run_id="m1", tracked=True)
+    store.set_metrics("a1", {"loss": 0.5})
+    store.transition("a1", end, at=INSTANT, exit_code=1, reason="killed")
+    later = INSTANT + timedelta(days=1)
+    resumed = store.resume("a1", at=later, starter=other)
+    assert resumed == store.get("a1")
+    assert resumed == replace(
+        started,
+        status=RunStatus.STARTING,
+        heartbeat_at=later,
+        starter=other,
+        mlflow_run_id="m1",
+        metrics={"loss": 0.5},
+    )
+    assert (resumed.supervisor, resumed.process, resumed.ended_at, resumed.tracked) == (None, None, None, False)
+    store.transition("a1", RunStatus.RUNNING, at=later)
+    assert store.transition("a1", RunStatus.SUCCEEDED, at=later, exit_code=0).ended_at == later
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_a_run_that_has_not_ended_or_has_succeeded_is_not_resumed(store: Store, steps: int) -> None:
+    add(store, "a1")
+    for status in [RunStatus.STARTING, RunStatus.RUNNING, RunStatus.SUCCEEDED][:steps]:
+        store.transition("a1", status, at=INSTANT)
+    before = store.get("a1")
+    with pytest.raises(IllegalTransition):
+        store.resume("a1", at=INSTANT + timedelta(days=1), starter=ProcessId(3, 4, "boot"))
+    assert store.get("a1") == before
+
+
+def test_resuming_nothing_is_refused(store: Store) -> None:
+    with pytest.raises(UserError, match="no run 'a1'"):
+        store.resume("a1", at=INSTANT, starter=ProcessId(3, 4, "boot"))
+
+
+def test_the_attempts_at_a_fire_are_found_by_its_instant(store: Store) -> None:
+    for number, (schedule, hours) in enumerate([("nightly", 0), ("nightly", 1), ("hourly", 0)]):
+        origin = Origin("schedule", schedule, 1, INSTANT + timedelta(hours=hours))
+        claim(store, claimed(f"r{number}", origin=origin))
+    assert ids(store, parent="nightly", scheduled_at=INSTANT) == ["r0"]
+    assert sorted(ids(store, scheduled_at=INSTANT)) == ["r0", "r2"]
+
+
 def test_facts_are_attached_without_touching_others(store: Store) -> None:
     add(store, "a1")
     supervisor = ProcessId(12, 3456, "boot")

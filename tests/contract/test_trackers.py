@@ -215,6 +215,26 @@ def test_another_process_can_go_on(place: Place) -> None:
     assert seen.ended_well is False
 
 
+def test_a_run_that_ended_goes_on(place: Place) -> None:
+    first = place.tracker()
+    tracker_id = first.start(spec(), {})
+    first.send([Metrics((point("loss", 1),))])
+    first.end(RunStatus.FAILED, "it broke")
+    second = place.tracker()
+    second.resume(tracker_id)
+    second.reopen()
+    seen = place.seen(second)
+    assert seen.ended_well is None
+    assert "kit.reason" not in seen.tags
+    second.send([Metrics((point("loss", 0.5, 1),))])
+    second.reopen()  # once more, as after a kill
+    second.end(RunStatus.SUCCEEDED, None)
+    seen = place.seen(second)
+    assert seen.series == {"loss": [(0, 1.0), (1, 0.5)]}
+    assert seen.ended_well is True
+    assert "kit.reason" not in seen.tags
+
+
 def test_a_spool_is_delivered(place: Place, tmp_path: Path) -> None:
     tracker = begun(place)
     run = RunPaths(tmp_path / "run")

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.states import TERMINAL, TRANSITIONS, IllegalTransition, RunStatus, check_transition
+from kit.states import (
+    RESUMED,
+    TERMINAL,
+    TRANSITIONS,
+    IllegalTransition,
+    RunStatus,
+    check_resumption,
+    check_transition,
+)
 
 statuses = st.sampled_from(RunStatus)
 
@@ -40,6 +48,17 @@ def test_no_life_goes_through_two_ends(moves: list[RunStatus]) -> None:
 def test_the_ends_are_these() -> None:
     assert {"succeeded", "failed", "timed_out", "cancelled", "lost"} == TERMINAL
     assert all(status.is_terminal == (status in TERMINAL) for status in RunStatus)
+
+
+@given(old=statuses)
+def test_only_what_ended_and_not_well_can_be_resumed(old: RunStatus) -> None:
+    if old in RESUMED:
+        check_resumption(old)
+        assert old in TERMINAL - {RunStatus.SUCCEEDED}
+    else:
+        with pytest.raises(IllegalTransition, match=f"that is {old} cannot become starting"):
+            check_resumption(old)
+        assert not old.is_terminal or old is RunStatus.SUCCEEDED
 
 
 def test_success_comes_only_from_running() -> None:
