@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ProcessId",
+    "allow_tracing",
     "become_subreaper",
     "boot_id",
     "descendants",
@@ -31,6 +32,7 @@ __all__ = [
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PTRACER = 0x59616D61
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,19 @@ def become_subreaper() -> bool:
 def die_with_parent() -> bool:
     """Have the kernel kill this process when the one that started it dies (Linux)."""
     return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def allow_tracing(pid: int) -> None:
+    """Let the process with this number, and what it started, look into this one and into what this one forks.
+
+    Where the kernel knows no such permission (Yama, as on Ubuntu), who may do so is not this process's to say.
+    """
+
+    def allow() -> None:
+        _prctl(_PR_SET_PTRACER, pid)
+
+    allow()
+    os.register_at_fork(after_in_child=allow)
 
 
 def _prctl(option: int, value: int) -> bool:

@@ -120,6 +120,11 @@ class RunPaths:
         return self.root / "artifacts"
 
     @property
+    def profile(self) -> Path:
+        """Where the task spent its time."""
+        return self.root / "profile"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
