@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from kit import execution
+from kit import control, execution
 from kit._seeding import hash_seed
 from kit.errors import KitError
 from kit.models import Launch, from_json
@@ -64,7 +64,7 @@ def _plan_and_begin_anew(paths: RunPaths) -> NoReturn:
     launch = from_json(paths.launch.read_bytes(), Launch)
     spec = planning.plan_claimed(open_project(Path(launch.project_root), patience=RUN_PATIENCE), launch.run_id)
     if spec.limits != launch.limits:
-        execution.adopt_limits()
+        control.adopt_limits()
     sys.stdout.flush()
     sys.stderr.flush()
     # What asks it to stop in between is not lost: it waits for the new interpreter, which lets it through.

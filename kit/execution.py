@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import signal
-import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from kit import _clock, checkpoints, config, crash, terminal
+from kit import _clock, checkpoints, config, control, crash, terminal
 from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
 from kit.errors import ExitCode, KitError, RunError, ServiceError, UserError, from_os_error
-from kit.executors.base import ADOPT, FLUSH
 from kit.models import Launch, RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.paths import RunPaths
@@ -38,7 +36,7 @@ from kit.trackers.spool import Sender, Spool, deliver
 if TYPE_CHECKING:
     from kit.trackers.mlflow import MlflowTracker
 
-__all__ = ["adopt_limits", "execute", "settle", "settle_all", "supervised"]
+__all__ = ["execute", "settle", "settle_all", "supervised"]
 
 _MASKED_AT_ONCE = 1 << 20
 
@@ -189,7 +187,7 @@ class _Execution:
         trace = crash.task_frames(error)
         if self._debugs and trace is not None:
             self._untimed()
-            _flush_console()
+            control.flush_console()
             terminal.debug(self._paths, trace)
         return result
 
@@ -198,7 +196,7 @@ class _Execution:
         launch = from_json(self._paths.launch.read_bytes(), Launch)
         limits = replace(launch.limits, timeout=None)
         write_atomic(self._paths.launch, to_json(replace(launch, limits=limits)))
-        adopt_limits()
+        control.adopt_limits()
 
     def _end_for_now(self) -> None:
         """MLflow calls what is active at exit FINISHED. Why this run was stopped only its supervisor can tell."""
@@ -263,7 +261,7 @@ class _Execution:
         try:
             try:
                 sender.finish()
-                _flush_console()
+                control.flush_console()
                 tracker.send(_records_of(self._paths, self._site.secrets.mask))
             finally:
                 tracker.end(status, reason)
@@ -351,29 +349,6 @@ def _exit_code(error: SystemExit) -> int:
 def _one_line(error: BaseException) -> str:
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said}"[:500] if said else type(error).__name__
-
-
-def _flush_console() -> None:
-    """Have everything printed so far in the log before it is sent."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    _ask_supervisor(FLUSH)
-
-
-def adopt_limits() -> None:
-    """Have the supervisor keep the limits that `launch.json` holds by now."""
-    _ask_supervisor(ADOPT)
-
-
-def _ask_supervisor(what: bytes) -> None:
-    """Ask, and wait until it is done; a run without a supervisor, as in tests, does without."""
-    descriptor = os.environ.get("KIT_CONTROL_FD")
-    if descriptor is None:
-        return
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as control:
-        control.settimeout(10)
-        control.send(what)
-        control.recv(1)
 
 
 @contextmanager

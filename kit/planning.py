@@ -156,7 +156,7 @@ def plan_claimed(project: Project, run_id: str) -> RunSpec:
     return spec
 
 
-def write_plan(project: Project, spec: RunSpec) -> Launch:
+def write_plan(project: Project, spec: RunSpec, *, pdb: bool = False) -> Launch:
     """Put the plan into the run's folder, the spec with its secrets: only the run's own process can mask them."""
     run = project.paths.run(spec.run_id)
     launch = Launch(
@@ -166,6 +166,7 @@ def write_plan(project: Project, spec: RunSpec) -> Launch:
         hash_seed(spec.snapshot.seed),
         worktree=spec.worktree,
         python=spec.snapshot.environment.executable,
+        pdb=pdb,
     )
     with writing():
         run.artifacts.mkdir()

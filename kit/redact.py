@@ -12,7 +12,17 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["MASK", "holds_secret", "is_secret_name", "looks_secret", "mask", "mask_config"]
+__all__ = [
+    "MASK",
+    "holds_secret",
+    "is_harmless",
+    "is_secret",
+    "is_secret_name",
+    "looks_secret",
+    "mask",
+    "mask_code",
+    "mask_config",
+]
 
 MASK = "***"
 
@@ -60,13 +70,23 @@ def _mask_mapping(config: Mapping[str, Any], prefix: str, secrets: Collection[st
 
 
 def _mask_entry(name: str, value: object, path: str, secrets: Collection[str]) -> object:
-    if value is None or isinstance(value, bool) or not is_secret_name(name):
-        return _mask_value(value, path, secrets)
-    if isinstance(value, str):
-        return value if _HARMLESS.fullmatch(value) else MASK
-    if _is_strong(name) or path in secrets or isinstance(value, Mapping | list | tuple):
+    if is_secret(name, value):
         return MASK
-    return value  # `token: 5` counts
+    return _mask_value(value, path, secrets)
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Whether what has this name is a secret: `token: 5` counts something, `password: none` says there is none."""
+    if value is None or isinstance(value, bool) or not is_secret_name(name):
+        return False
+    if isinstance(value, str):
+        return not is_harmless(value)
+    return _is_strong(name) or not isinstance(value, int | float)
+
+
+def is_harmless(text: str) -> bool:
+    """Whether a text stands for a secret, or for none, and is none itself."""
+    return _HARMLESS.fullmatch(text) is not None
 
 
 def _mask_value(value: object, path: str, secrets: Collection[str]) -> object:
@@ -138,30 +158,41 @@ _VALUE = re.compile(
     r"""|\$\{[^}\n]*+\}|[^\s,;&'"})\]]++"""
 )
 _OPTION = re.compile(r"(?<!\S)(?P<name>--?[A-Za-z][\w-]*+)(?P<between>[ \t]+)(?P<value>[^\s-]\S*+)")
+_LITERAL = re.compile(r"""[bru]{0,2}\\*["']|[-+]?\d""")
 _QUOTED = re.compile(r"""([bru]{0,2}|\\+)(["'])(.*?)(\\*)(["'])""", re.DOTALL)
 
 
 def mask(text: str) -> str:
     """The text with `***` for every secret that can be told by its form or by the name before it."""
+    text = _LINE.sub(
+        lambda found: found["name"] + found["between"] + _masked(found["name"], found["value"]), _of_form(text)
+    )
+    text = _mask_pairs(text)
+    return _OPTION.sub(lambda found: found["name"] + found["between"] + _masked(found["name"], found["value"]), text)
+
+
+def mask_code(text: str) -> str:
+    """The same for Python: what a name stands before is a secret if it is written out, not if it is another name."""
+    return _mask_pairs(_of_form(text), of=_LITERAL)
+
+
+def _of_form(text: str) -> str:
     text = _PRIVATE_KEY.sub(MASK, text)
     text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
     text = _URL_TOKEN.sub(f"{MASK}@", text)
     text = _WEBHOOK.sub(rf"\g<1>{MASK}", text)
     text = _KNOWN.sub(MASK, text)
     text = _HEADER.sub(rf"\g<1>{MASK}", text)
-    text = _BEARER.sub(rf"\g<1>{MASK}", text)
-    text = _LINE.sub(lambda found: found["name"] + found["between"] + _masked(found["name"], found["value"]), text)
-    text = _mask_pairs(text)
-    return _OPTION.sub(lambda found: found["name"] + found["between"] + _masked(found["name"], found["value"]), text)
+    return _BEARER.sub(rf"\g<1>{MASK}", text)
 
 
-def _mask_pairs(text: str) -> str:
-    """`name=***` wherever it stands, also in the value of a name that promises no secret."""
+def _mask_pairs(text: str, *, of: re.Pattern[str] | None = None) -> str:
+    """`name=***` wherever it stands, also in the value of a name that promises no secret; `of`: of such values only."""
     pieces: list[str] = []
     end = 0
     for found in _NAME.finditer(text):
         value = _VALUE.match(text, found.end()) if found.start() >= end and is_secret_name(found["name"]) else None
-        if value is not None:
+        if value is not None and (of is None or of.match(value[0])):
             pieces += [text[end : value.start()], _masked(found["name"], value[0])]
             end = value.end()
     return "".join([*pieces, text[end:]])

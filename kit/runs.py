@@ -47,8 +47,12 @@ __all__ = [
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
 
 
-def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Handle:
+def start(project: Project, spec: RunSpec, *, interactive: bool = False, pdb: bool = False) -> Handle:
     """Record the run and hand it to its executor.
+
+    Args:
+        interactive: Give the run this process's standard input.
+        pdb: Whether that is a terminal, which this process lends to a debugger should the run crash.
 
     Raises:
         HostError: If its folder cannot be written, or it cannot be started here; nothing is left behind.
@@ -56,7 +60,7 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False) -> Hand
     with _or_nothing(project, spec.run_id):
         with writing():
             project.paths.run(spec.run_id).root.mkdir(mode=0o700, exist_ok=True)
-        planned = write_plan(project, spec)
+        planned = write_plan(project, spec, pdb=pdb)
         public = masked(spec)
         record = RunRecord.queued(public, at=_clock.now(), params=config.flatten(public.config))
         project.store.create(public, replace(record, status=RunStatus.STARTING, starter=this_process()))

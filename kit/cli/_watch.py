@@ -9,12 +9,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from kit.cli.render import console, duration, number
 from kit.paths import RunPaths
+from kit.terminal import Lender
 from kit.trackers.spool import SpoolTail
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ _PROMPT_AFTER = 0.3
 _SHOWN_METRICS = 6
 
 
-def watch(handle: Handle, name: str, paths: RunPaths, *, output: IO[str], log: LogTail | None = None) -> None:
+def watch(
+    handle: Handle, name: str, paths: RunPaths, *, output: IO[str], log: LogTail | None = None, lends: bool = False
+) -> None:
     """Show the run until nothing of it is left to do; signals go on to it.
 
     Args:
@@ -39,11 +43,22 @@ def watch(handle: Handle, name: str, paths: RunPaths, *, output: IO[str], log: L
         paths: Its folder.
         output: Where what the task prints goes.
         log: From where on its log is shown; None shows all of it.
+        lends: Whether a debugger in the run may ask for this process's terminal.
     """
-    screen: _Screen = _Panel(name, handle.run_id, paths) if output is sys.stdout and output.isatty() else _Plain(output)
-    with contextlib.closing(log or LogTail(paths.log)) as tail, _relayed(handle), screen:
+    lender = Lender(paths) if lends else None
+    draws = output is sys.stdout and output.isatty() and lender is None  # a debugger wants the screen for itself
+    screen: _Screen = _Panel(name, handle.run_id, paths) if draws else _Plain(output)
+    with (
+        contextlib.closing(log or LogTail(paths.log)) as tail,
+        _relayed(handle, lender),
+        screen,
+        lender or nullcontext(),
+    ):
         while not handle.wait(_POLL):
-            screen.show(tail.read())
+            asked = lender is not None and lender.is_asked()
+            screen.show(tail.read())  # after that was looked at: what it printed before is all in the log
+            if lender is not None and asked:
+                lender.lend()
         screen.show(tail.read(last=True))
 
 
@@ -225,12 +240,17 @@ def _identity(file: BinaryIO) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _relayed(handle: Handle) -> Iterator[None]:
-    """A first Ctrl-C asks the run to stop, a second one makes it. What is ignored, as by `nohup`, stays so."""
+def _relayed(handle: Handle, lender: Lender | None = None) -> Iterator[None]:
+    """A first Ctrl-C asks the run to stop, a second one makes it. What is ignored, as by `nohup`, stays so.
+
+    While the run has the terminal, Ctrl-C is for its debugger.
+    """
     asked = 0
 
     def relay(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
+        if number == signal.SIGINT and lender is not None and lender.interrupt():
+            return
         asked += 1
         handle.cancel(at_once=asked > 1)
         if asked == 1 and number == signal.SIGINT:

@@ -66,13 +66,16 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with this run, or `last`, from its last checkpoint.")
     ] = None,
+    pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where it crashes, should it do so.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")] = False,
 ) -> int:
     """Run an experiment: now, with -m once for every combination of a sweep, or as a schedule says."""
     project = open_project(Path.cwd())
-    given = {"--resume": resume, "--schedule": schedule, "--cron": cron}
+    given: dict[str, object] = {"--resume": resume, "--schedule": schedule, "--cron": cron}
     given |= {"-m": multirun or None, "--dry-run": dry_run or None}
     _refuse_together(given, {"--at": (at, "--schedule"), "--tz": (tz, "--cron")})
+    if pdb:
+        _check_terminal(given)
     if resume is not None:
         fix = "It goes on as it was begun; leave it out, or start another run."
         _refuse_ignored("--resume", fix, overrides=overrides, name=name, tag=tag, note=note, timeout=timeout, jobs=jobs)
@@ -104,7 +107,17 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         return (_dry_sweep if multirun else _dry_run)(project, request, as_json=as_json)
     if multirun:
         return _sweep(project, request, jobs=jobs, as_json=as_json)
-    return _run(project, request, as_json=as_json)
+    return _run(project, request, as_json=as_json, pdb=pdb)
+
+
+def _check_terminal(given: Mapping[str, object]) -> None:
+    """Whether a debugger could be opened for what is asked."""
+    for option, value in given.items():
+        if value is not None:
+            raise UserError(f"--pdb and {option} exclude each other", where="command line", fix="Use one of them.")
+    if not sys.stdin.isatty():
+        fix = "Leave out `--pdb`; `kit debug last` opens the crash later."
+        raise UserError("--pdb needs a terminal to be typed at, and standard input is none", fix=fix)
 
 
 def _refuse_together(given: Mapping[str, object], needs: Mapping[str, tuple[object, str]]) -> None:
@@ -125,11 +138,12 @@ def _refuse_ignored(option: str, fix: str, **values: object) -> None:
             raise UserError(f"{option} does not take {what}", where="command line", fix=fix)
 
 
-def _run(project: Project, request: runs.Request, *, as_json: bool) -> int:
+def _run(project: Project, request: runs.Request, *, as_json: bool, pdb: bool) -> int:
     spec = runs.plan(project, request, progress=True)
-    handle = runs.start(project, spec, interactive=True)
+    handle = runs.start(project, spec, interactive=True, pdb=pdb)
     _mention(spec.snapshot.code)
-    watch(handle, spec.name, project.paths.run(spec.run_id), output=sys.stderr if as_json else sys.stdout)
+    paths = project.paths.run(spec.run_id)
+    watch(handle, spec.name, paths, output=sys.stderr if as_json else sys.stdout, lends=pdb)
     if (result := runs.rejected(project, spec.run_id)) is not None:
         runs.discard(project, spec.run_id)
         raise UserError(result.reason or "the run was rejected", where=result.where, fix=result.fix)
@@ -180,7 +194,8 @@ def _show_result(project: Project, record: RunRecord, spec: RunSpec) -> None:
     if record.status is RunStatus.SUCCEEDED:
         steps.append(["kit", "runs"])
     else:
-        steps.append(["kit", "logs", name])
+        crashed = project.paths.run(record.run_id).crash.is_dir()
+        steps.append(["kit", "debug" if crashed else "logs", name])
         if checkpoints.latest(project.paths.run(record.run_id)) is not None:
             steps.append(["kit", "run", "--resume", name])
     next_steps(*steps)
