@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from kit import worktrees
 from kit._dvc_cache import Cache, DamagedListing, find_cache
 from kit._shapes import NoShape, Shape, is_table, read_shape
 from kit.compare import data_differs, spec_of
@@ -14,7 +15,7 @@ from kit.errors import KitError
 from kit.models import DataVersion, RunRecord
 from kit.project import Project
 
-__all__ = ["Content", "DataChange", "FileChange", "Limits", "compare_data"]
+__all__ = ["Content", "DataChange", "FileChange", "Limits", "compare_data", "fetch", "files_of", "size_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Limits:
 class Content:
     """What is known of one version of a file. `size` in bytes; None for what is not known."""
 
-    md5: str
+    md5: str | None
     size: int | None = None
     shape: Shape | None = None
 
@@ -112,6 +113,51 @@ class DataChange:
         found = [change.rows for change in self.files if is_table(change.path)]
         known = [rows for rows in found if rows is not None]
         return sum(known) if found and len(known) == len(found) else None
+
+
+def size_of(version: DataVersion) -> int | None:
+    """Bytes of what a run read; None if only something else is on record."""
+    return version.size if version.state == "matches" else None
+
+
+def files_of(version: DataVersion) -> int | None:
+    """How many files the folder had that a run read; None for a file, and if only something else is on record."""
+    return version.files if version.state == "matches" else None
+
+
+def fetch(project: Project, old: RunRecord, new: RunRecord) -> None:
+    """Pull what the cache lacks of the data that differs between two runs; the workspace stays as it is.
+
+    Raises:
+        UserError: If one of the runs was never planned, or its snapshot is not in this repository.
+        ServiceError: If data can neither be found nor pulled.
+        HostError: If the disk refuses.
+    """
+    cache = find_cache(project.root)
+    specs = [spec_of(project, record) for record in (old, new)]
+    before, after = ({version.path: version for version in spec.snapshot.data} for spec in specs)
+    differing = [path for path in {*before, *after} if data_differs(before.get(path), after.get(path))]
+    for spec, versions in zip(specs, (before, after), strict=True):
+        lacking = tuple(
+            versions[path] for path in differing if path in versions and cache and _is_lacking(cache, versions[path])
+        )
+        if lacking:
+            wanted = replace(spec, snapshot=replace(spec.snapshot, data=lacking))
+            with worktrees.restored(project, wanted, f"diff-{spec.run_id}"):
+                pass  # to have it there, all of it had to be in the cache
+
+
+def _is_lacking(cache: Cache, version: DataVersion) -> bool:
+    """Whether DVC has a copy, and not here."""
+    if version.used is None or version.state != "matches":
+        return False
+    if cache.find(version.used) is None:
+        return True
+    try:
+        listing = cache.listing(version.used) if version.used.endswith(".dir") else {}
+    except DamagedListing:  # DVC makes it anew
+        return True
+    return any(cache.find(md5) is None for md5 in (listing or {}).values())
 
 
 def compare_data(
@@ -193,7 +239,7 @@ class _Reader:
 
     def _content(self, change: FileChange, content: Content) -> tuple[Content, str | None]:
         """What can be said of one version of a file, and why no more can."""
-        file = self._cache.find(content.md5)
+        file = self._cache.find(content.md5 or "")
         if file is None:
             return content, f"not in the cache here: {self._fix}"
         content = replace(content, size=file.stat().st_size)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from kit import compare, runs
+from kit import compare_data, runs
+from kit._files import write_atomic
+from kit._patch import split_patch
 from kit.cli._arguments import AsJson, RunName
-from kit.cli.render import console, json_number, number, print_json, table
-from kit.project import open_project
+from kit.cli._diff_text import print_report
+from kit.cli._diff_words import Report
+from kit.cli.render import console, json_number, print_json
+from kit.compare import Change, compare
+from kit.compare_data import Content, DataChange, FileChange, files_of, size_of
+from kit.errors import UserError, from_os_error
+from kit.models import RunRecord
+from kit.project import Project, open_project
 
 __all__ = ["diff", "register"]
 
@@ -27,64 +34,119 @@ def diff(
     old: RunName,
     new: RunName,
     *,
+    full: Annotated[bool, typer.Option("--full", help="Shorten nothing; a pipe always gets all of it.")] = False,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write one page that needs nothing else; - for standard output.")
+    ] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Pull data that is not in DVC's cache here.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what differs between two runs: code, data, config, environment, host and metrics."""
+    """Show what differs between two runs: code, data, config, environment, seed, host and metrics."""
+    if as_json and html is not None:
+        raise UserError("--json and --html are two forms of the same", fix="Ask for one of them.")
     project = open_project(Path.cwd())
     first, second = runs.find(project, old), runs.find(project, new)
-    found = compare.compare(project, first, second)
+    if fetch:
+        compare_data.fetch(project, first, second)
+    report = Report(first, second, compare(project, first, second), compare_data.compare_data(project, first, second))
     if as_json:
-        print_json(_diff_json(found))
-        return
-    _print_code(found)
-    if found.omitted:
-        _print_changes("files too large or too secret to be kept", found.omitted)
-    for title in ("data", "config", "environment", "host"):
-        _print_changes(title, getattr(found, title))
-    if found.metrics:
-        _title("metrics")
-        rows = [(m.name, number(m.old), number(m.new), _signed(m.change)) for m in found.metrics]
-        table(["metric", first.run_id[:6], second.run_id[:6], "change"], rows, right=[1, 2, 3])
-
-
-def _print_code(found: compare.Difference) -> None:
-    code = found.code
-    if not code:
-        said = found.note or ("the same but for untracked files" if found.omitted else "the same")
-        _title("code", f"  {said}", above="")
-        return
-    from rich.syntax import Syntax
-
-    out = console()
-    _title("code", above="")
-    if out.is_terminal:
-        out.print(Syntax(code, "diff", background_color="default", word_wrap=True))
+        print_json(_as_json(report))
+    elif html is not None:
+        _write_page(project, report, html)
     else:
-        sys.stdout.write(code)
+        print_report(report, full=full)
 
 
-def _print_changes(title: str, changes: Iterable[compare.Change]) -> None:
-    changes = list(changes)
-    _title(title, "" if changes else "  the same")
-    for change in changes:
-        line = f"  {change.name}: {change.old or '(none)'} → {change.new or '(none)'}"
-        console().print(line, soft_wrap=True)
+def _write_page(project: Project, report: Report, target: str) -> None:
+    from kit.cli._diff_page import page
+
+    text = page(project, report)
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomic(Path(target), text)
+    except OSError as error:
+        raise from_os_error(error) from error
+    console().print(f"written: {target}", soft_wrap=True)
 
 
-def _title(title: str, rest: str = "", *, above: str = "\n") -> None:
-    from rich.text import Text
+def _as_json(report: Report) -> dict[str, Any]:
+    found = report.found
+    return {
+        "old": _run_json(report.old),
+        "new": _run_json(report.new),
+        "code": found.code,
+        "files": [
+            {
+                "path": patch.path,
+                "kind": patch.kind,
+                "was": patch.was,
+                "added": patch.added,
+                "removed": patch.removed,
+                "binary": patch.binary,
+            }
+            for patch in split_patch(found.code)
+        ],
+        "omitted": [asdict(change) for change in found.omitted],
+        "data": [_data_json(*pair) for pair in zip(found.data, report.data, strict=True)],
+        "config": [asdict(change) for change in found.config],
+        "environment": [asdict(change) for change in found.environment],
+        "seed": {"old": report.old.seed, "new": report.new.seed},
+        "host": [asdict(change) for change in found.host],
+        "metrics": [
+            {
+                "name": metric.name,
+                "old": json_number(metric.old),
+                "new": json_number(metric.new),
+                "change": json_number(metric.change),
+                "relative": json_number(metric.relative),
+            }
+            for metric in found.metrics
+        ],
+        "note": found.note,
+    }
 
-    console().print(Text.assemble(above, (title, "bold"), rest))
+
+def _run_json(record: RunRecord) -> dict[str, Any]:
+    kept = ("run_id", "name", "experiment", "task", "status", "created_at", "commit", "dirty", "seed")
+    plain = {name: getattr(record, name) for name in kept}
+    return plain | {"status": record.status.value, "created_at": record.created_at.isoformat()}
 
 
-def _signed(value: float | None) -> str:
-    return "" if value is None else "=" if value == 0 else f"{value:+.6g}"
+def _data_json(change: Change, details: DataChange) -> dict[str, Any]:
+    old, new = details.old, details.new
+    return {
+        **asdict(change),
+        "old_size": None if old is None else size_of(old),
+        "new_size": None if new is None else size_of(new),
+        "old_files": None if old is None else files_of(old),
+        "new_files": None if new is None else files_of(new),
+        "rows": details.rows,
+        "files": [_file_json(file) for file in details.files],
+        "note": details.note,
+    }
 
 
-def _diff_json(found: compare.Difference) -> dict[str, Any]:
-    plain = asdict(found)
-    plain["metrics"] = [
-        {"name": m.name, "old": json_number(m.old), "new": json_number(m.new), "change": json_number(m.change)}
-        for m in found.metrics
-    ]
-    return plain
+def _file_json(change: FileChange) -> dict[str, Any]:
+    return {
+        "path": change.path,
+        "kind": change.kind,
+        "was": change.was,
+        **_content_json("old", change.old),
+        **_content_json("new", change.new),
+        "rows": change.rows,
+        "added_columns": change.added_columns,
+        "removed_columns": change.removed_columns,
+        "retyped_columns": [{"name": name, "old": old, "new": new} for name, old, new in change.retyped_columns],
+        "note": change.note,
+    }
+
+
+def _content_json(side: str, content: Content | None) -> dict[str, Any]:
+    found = content or Content(None)
+    return {
+        f"{side}_md5": found.md5,
+        f"{side}_size": found.size,
+        f"{side}_rows": None if found.shape is None else found.shape.rows,
+    }

@@ -162,12 +162,13 @@ def test_logs_are_what_was_printed(made: Made) -> None:
 def test_diff_goes_from_causes_to_effects(made: Made) -> None:
     out = made.kit("diff", made.first["run_id"], made.second["run_id"]).out
     assert '+"""Changed."""' in out
-    assert "model.rate: 0.1 → 0.2" in out
-    assert "(seed): 7 → 8" in out
+    assert "\n  ~ model.rate: 0.1 → 0.2\n" in out
+    assert "\nseed  7 → 8\n" in out
     assert "environment  the same" in out
-    assert re.search(r"^score\t0\.3\t0\.6\t\+0\.3$", out, re.MULTILINE)
-    assert re.search(r"^loss\t.*\t=$", out, re.MULTILINE)
-    positions = [out.index(title) for title in ("code", "\ndata", "\nconfig", "\nenvironment", "\nhost", "\nmetrics")]
+    assert re.search(r"^score\t0\.3\t0\.6\t\+0\.3\t\+100\.00$", out, re.MULTILINE)
+    assert re.search(r"^loss\t.*\t=\t$", out, re.MULTILINE)
+    titles = ("code", "data", "config", "environment", "seed", "host", "metrics")
+    positions = [out.index(f"\n{title}") for title in titles]
     assert positions == sorted(positions)
 
 
@@ -176,6 +177,10 @@ def test_diff_is_data_too(made: Made) -> None:
     assert {"name": "model.rate", "old": "0.1", "new": "0.2"} in found["config"]
     metrics = {metric["name"]: metric for metric in found["metrics"]}
     assert metrics["score"]["change"] == pytest.approx(0.3)
+    assert metrics["score"]["relative"] == pytest.approx(1.0)
+    assert found["seed"] == {"old": 7, "new": 8}
+    assert [(file["path"], file["kind"]) for file in found["files"]] == [("src/tiny/__init__.py", "changed")]
+    assert [found[side]["run_id"] for side in ("old", "new")] == [made.first["run_id"], made.second["run_id"]]
     assert (found["data"], found["environment"], found["host"]) == ([], [], [])
     assert "Changed." in found["code"]
 
@@ -183,7 +188,7 @@ def test_diff_is_data_too(made: Made) -> None:
 def test_a_run_is_the_same_as_itself(made: Made) -> None:
     found = made.kit("diff", "last~1", made.second["run_id"], "--json").json()
     assert (found["code"], found["config"]) == ("", [])
-    assert made.kit("diff", "last~1", "last~1").out.startswith("code  the same\n")
+    assert "\ncode  the same\n" in made.kit("diff", "last~1", "last~1").out
 
 
 def test_runs_are_found_from_any_folder_of_the_project(made: Made) -> None:
