@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kit import planning, runs, venvs, worktrees
+from kit import checkpoints, planning, runs, venvs, worktrees
+from kit.checkpoints import Checkpoint
 from kit.errors import UserError
 from kit.executors.base import Handle
 from kit.models import Config, Environment, Origin, Request, RunRecord, RunSpec
@@ -60,7 +61,7 @@ class Rerun:
     moved: Callable[[str], str]
 
 
-def rerun(
+def rerun(  # noqa: PLR0913 - each is a part of a run that can be chosen
     project: Project,
     recipe: Recipe,
     *,
@@ -69,6 +70,8 @@ def rerun(
     overrides: Sequence[str] = (),
     here: bool = False,
     tags: Mapping[str, str] | None = None,
+    checkpoint: Checkpoint | None = None,
+    pdb: bool = False,
 ) -> Rerun:
     """Restore what is wanted into a worktree, run it through the ordinary executor, and wait for its end.
 
@@ -80,6 +83,8 @@ def rerun(
         overrides: On top of the config's own.
         here: Run in this environment, whatever the recipe says.
         tags: On top of those of the run that the config is from.
+        checkpoint: Of another run, which the new one begins from.
+        pdb: Whether a debugger opens should it crash, on this process's terminal.
 
     Raises:
         UserError: If a snapshot or a config cannot be had any more.
@@ -91,7 +96,10 @@ def rerun(
         environment, notes = venvs.choose(copy, recipe.environment, here=here)
         drafted, more = _draft(copy, recipe, origin, overrides, tags or {})
         spec = runs.plan(copy, drafted, progress=True, environment=environment)
-        handle = runs.start(copy, spec)
+        if checkpoint is not None:
+            with planning.writing():
+                checkpoints.begin_from(project.paths.run(spec.run_id), checkpoint)
+        handle = runs.start(copy, spec, interactive=pdb, pdb=pdb)
         watch(handle, spec)
     if (rejected := runs.rejected(project, spec.run_id)) is not None:
         runs.discard(project, spec.run_id)

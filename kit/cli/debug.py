@@ -6,6 +6,7 @@ import json
 import linecache
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,15 @@ import typer
 from kit import capsule, runs
 from kit import debug as service
 from kit.capsule import Capsule
-from kit.cli.render import console, print_json
+from kit.cli._watch import watch
+from kit.cli.render import STYLES, console, heading, next_steps, print_json
 from kit.errors import ExitCode, UserError
-from kit.project import open_project
+from kit.executors.base import Handle
+from kit.models import RunRecord, RunSpec
+from kit.project import Project, open_project
 from kit.redact import mask_code
 from kit.stacks import ProcessStacks, Thread
+from kit.states import RunStatus
 
 __all__ = ["debug", "register"]
 
@@ -40,21 +45,33 @@ def debug(
         str,
         typer.Argument(metavar="RUN|PATH", help="A run's id, its beginning, `last`; or a crash.json, or its folder."),
     ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[OVERRIDE]...", help="With --rerun: what is to be otherwise.")
+    ] = None,
     *,
     print_: Annotated[bool, typer.Option("--print", help="Print the crash instead of opening it.")] = False,
-    live: Annotated[
-        bool, typer.Option("--live", help="What a run that goes on does now, in all its processes.")
+    live: Annotated[bool, typer.Option("--live", help="What a run that goes on does at this moment.")] = False,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Run it again from its snapshot, and stop in pdb where it crashes.")
+    ] = False,
+    from_checkpoint: Annotated[
+        bool, typer.Option("--from-checkpoint", help="The same, but from its last checkpoint on.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Open the crash of a run with pdb, as it was; on a pipe, print it."""
+    again = rerun or from_checkpoint
+    _check_options({"--live": live, "--rerun": again, "--print": print_}, overrides, as_json=as_json)
     if _is_path(name):
-        if live:
-            raise UserError("--live is for a run, not for a file", where="command line", fix="Name the run.")
+        if live or again:
+            option = "--live" if live else "--rerun"
+            raise UserError(f"{option} is for a run, not for a file", where="command line", fix="Name the run.")
         _open(capsule.read(Path(name)), as_text=print_, as_json=as_json)
         return ExitCode.OK
     project = open_project(Path.cwd())
     record = runs.find(project, name)
+    if again:
+        return _again(project, record, overrides or (), from_checkpoint=from_checkpoint)
     if live:
         found = service.live(project, record)
         if as_json:
@@ -64,6 +81,42 @@ def debug(
     else:
         _open(service.crash_of(project, record), as_text=print_, as_json=as_json)
     return ExitCode.OK
+
+
+def _check_options(given: Mapping[str, bool], overrides: list[str] | None, *, as_json: bool) -> None:
+    chosen = [option for option, is_given in given.items() if is_given]
+    if len(chosen) > 1:
+        fix = "Use one of them."
+        raise UserError(f"{chosen[0]} and {chosen[1]} exclude each other", where="command line", fix=fix)
+    if not given["--rerun"]:
+        if overrides:
+            raise UserError("overrides go with --rerun", where="command line", fix="Add `--rerun`, or leave them out.")
+        return
+    if as_json:
+        raise UserError("--rerun does not take --json", where="command line", fix="Leave it out.")
+    if not sys.stdin.isatty():
+        fix = "Use `kit debug RUN` for what the crash left, or `kit reproduce RUN` to repeat the run."
+        raise UserError("--rerun needs a terminal to be typed at, and standard input is none", fix=fix)
+
+
+def _again(project: Project, record: RunRecord, overrides: Sequence[str], *, from_checkpoint: bool) -> int:
+    def show(handle: Handle, spec: RunSpec) -> None:
+        watch(handle, spec.name, project.paths.run(spec.run_id), output=sys.stdout, lends=True)
+
+    done = service.again(project, record, watch=show, overrides=overrides, from_checkpoint=from_checkpoint)
+    out, new = console(), done.record
+    out.print()
+    heading(new)
+    if new.reason is not None:
+        out.print(f"  {new.reason}", style=STYLES[new.status], soft_wrap=True)
+    if new.status is RunStatus.SUCCEEDED:
+        out.print("  this time it did not crash")
+    for note in done.notes:
+        out.print(f"  note: {note}", soft_wrap=True)
+    old = runs.short(project, record.run_id)
+    out.print()
+    next_steps(["kit", "diff", old, runs.short(project, new.run_id)], ["kit", "debug", old])
+    return ExitCode.RUN if new.exit_code is None else new.exit_code
 
 
 def _is_path(name: str) -> bool:
