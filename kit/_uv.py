@@ -32,6 +32,8 @@ def run_uv(folder: Path, *arguments: str, stdin: str = "", **variables: str) -> 
         OSError: If it cannot be started.
     """
     environment = {name: value for name, value in os.environ.items() if name not in LEADS_ELSEWHERE}
+    if (links := os.environ.get("PIP_FIND_LINKS")) is not None:
+        environment.setdefault("UV_FIND_LINKS", links)  # what pip finds, uv should
     done = subprocess.run(
         [find_uv(), *arguments],
         cwd=folder,

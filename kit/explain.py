@@ -139,12 +139,17 @@ def factors_of(found: Difference, old: RunSpec, new: RunSpec, *, config_dir: str
     code = [name for name in files if name not in records and not name.startswith(f"{config_dir}/")]
     named = {
         Factor.DATA: [change.name for change in found.data],
-        Factor.CODE: [*code, *(change.name for change in found.omitted)],
+        Factor.CODE: [*sorted(code, key=_is_prose), *(change.name for change in found.omitted)],
         Factor.ENVIRONMENT: [_as_text(c) for c in found.environment if c.name != "(lock)"],
         Factor.CONFIG: [_as_text(change) for change in found.config if change.name != "(seed)"],
         Factor.SEED: [_as_text(change) for change in found.config if change.name == "(seed)"],
     }
     return {factor: tuple(names) for factor, names in named.items() if names}
+
+
+def _is_prose(name: str) -> bool:
+    """Whether a file is hardly what makes a metric move."""
+    return name.endswith((".md", ".rst", ".txt", ".ipynb"))
 
 
 def _as_text(change: Change) -> str:

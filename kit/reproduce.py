@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kit import compare, evidence
 from kit.compare import Change, Difference
-from kit.errors import UserError
+from kit.errors import KitError, UserError
 from kit.evidence import Evidence
 from kit.models import Origin, RunRecord, RunSpec
 from kit.project import Project
 from kit.rerun import Recipe, Watch, rerun
 from kit.verdicts import Finding, Suspect, SuspectKind, Tolerance, Verdict, conclude, judge, suspects
 
-__all__ = ["Options", "Reproduction", "reproduce"]
+__all__ = ["Champion", "Options", "Reproduction", "champions", "reproduce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,39 @@ class Reproduction:
     suspects: tuple[Suspect, ...]
     notes: tuple[str, ...]
     compared: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """A registered model that is in use, and what came of repeating the run that made it.
+
+    Attributes:
+        run_id: None if no run of kit's did.
+        error: Why it could not be repeated.
+    """
+
+    model: str
+    run_id: str | None
+    reproduction: Reproduction | None = None
+    error: KitError | None = None
+
+
+def champions(project: Project, options: Options, *, watch: Watch) -> Iterator[Champion]:
+    """Repeat the runs that made the models with the alias `champion`, one after the other.
+
+    Raises:
+        ServiceError: If the registry does not answer.
+    """
+    from kit.trackers import registry
+
+    for model, run_id in sorted(registry.champions(project.tracking_uri, locks=project.paths.locks).items()):
+        if run_id is None:
+            yield Champion(model, None, error=UserError("the champion was made by no run of kit's"))
+            continue
+        try:
+            yield Champion(model, run_id, reproduce(project, project.store.get(run_id), options, watch=watch))
+        except KitError as error:
+            yield Champion(model, run_id, error=error)
 
 
 def reproduce(project: Project, record: RunRecord, options: Options, *, watch: Watch) -> Reproduction:

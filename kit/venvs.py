@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import filelock
@@ -90,14 +92,16 @@ def _key(recorded: Environment) -> str:
 
 
 def _make(copy: Project, recorded: Environment, folder: Path) -> None:
-    print(f"making the environment of the run: Python {recorded.python}, ...", file=sys.stderr)  # noqa: T201
+    what = f"Python {recorded.python}, {len(recorded.packages)} packages"
+    print(f"making the environment of the run: {what}", file=sys.stderr, flush=True)  # noqa: T201
     made, said = run_uv(copy.source, "venv", "--quiet", "--clear", "--python", recorded.python, str(folder))
     if not made:
         raise _failed(said)
     lock = copy.source / (recorded.lock_file or "")
+    found = Environment("", "", "", {}, None, None)
     if recorded.lock_file is not None and lock.name == "uv.lock" and lock.is_file():
         _sync(copy.source, folder)
-    found = _capture(folder / "bin" / "python", copy)
+        found = _capture(folder / "bin" / "python", copy)
     missing = {
         name: version
         for name, (version, _) in differences(recorded, found, own=copy.name).items()
@@ -148,4 +152,6 @@ def _capture(python: Path, copy: Project) -> Environment:
             where=str(python),
             fix="Repeat the run in this environment: `--here`.",
         )
-    return from_json(done.stdout, Environment)
+    found = from_json(done.stdout, Environment)
+    lent = {"mlekit": version("mlekit")}  # whichever is installed there, this one runs
+    return replace(found, packages=dict(sorted((found.packages | lent).items())))

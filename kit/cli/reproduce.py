@@ -13,11 +13,12 @@ from kit import reproduce as service
 from kit import runs
 from kit.cli._watch import watch
 from kit.cli.render import console, json_number, next_steps, print_json, table
-from kit.errors import ExitCode
+from kit.errors import ExitCode, UserError
 from kit.executors.base import Handle
 from kit.models import RunSpec
 from kit.project import Project, open_project
-from kit.reproduce import Options, Reproduction
+from kit.reproduce import Champion, Options, Reproduction
+from kit.rerun import Watch
 from kit.verdicts import Finding, Suspect, Verdict, parse_tolerance
 
 __all__ = ["register", "reproduce"]
@@ -33,7 +34,9 @@ def register(app: typer.Typer) -> None:
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique beginning of it, or last.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's id, a unique beginning of it, or last.")
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[OVERRIDE]...", help="What is to be otherwise, as for `kit run`.")
     ] = None,
@@ -48,12 +51,17 @@ def reproduce(
         list[str] | None,
         typer.Option(metavar="[METRIC=]VALUE", help="How far a metric may be off: auc=0.001 or 1%; repeatable."),
     ] = None,
+    all_best: Annotated[
+        bool, typer.Option("--all-best", help="Repeat the runs that made the registered models called champion.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the verdict as JSON; all else goes to stderr.")
     ] = False,
 ) -> int:
     """Repeat a run from its snapshot, data, environment, config and seed, and compare the results."""
     project = open_project(Path.cwd())
+    if (name is None) is not all_best:
+        raise UserError("name a run, or use --all-best", where="command line", fix="See `kit runs`.")
     options = Options(
         overrides=tuple(overrides or ()),
         here=here,
@@ -65,12 +73,47 @@ def reproduce(
     def show(handle: Handle, spec: RunSpec) -> None:
         watch(handle, spec.name, project.paths.run(spec.run_id), output=output)
 
+    if name is None:
+        return _champions(project, options, show, as_json=as_json)
     found = service.reproduce(project, runs.find(project, name), options, watch=show)
     if as_json:
         print_json(_as_json(found))
     else:
         _show(project, found)
     return ExitCode.DIFFERENT if found.verdict is Verdict.DIFFERENT else ExitCode.OK
+
+
+def _champions(project: Project, options: Options, show: Watch, *, as_json: bool) -> int:
+    found = []
+    for champion in service.champions(project, options, watch=show):
+        found.append(champion)
+        if champion.reproduction is not None and not as_json:
+            _show(project, champion.reproduction)
+    if as_json:
+        print_json([_champion_json(champion) for champion in found])
+    elif found:
+        console().print()
+        rows = [[c.model, c.run_id or "", str(c.error) if c.error else _verdict(c)] for c in found]
+        table(["champion", "run", "verdict"], rows)
+    else:
+        console().print("no registered model is called champion")
+    if any(_verdict(champion) == Verdict.DIFFERENT for champion in found):
+        return ExitCode.DIFFERENT
+    return next((champion.error.exit_code for champion in found if champion.error is not None), ExitCode.OK)
+
+
+def _verdict(champion: Champion) -> str | None:
+    return None if champion.reproduction is None else champion.reproduction.verdict.value
+
+
+def _champion_json(champion: Champion) -> dict[str, Any]:
+    return {
+        "model": champion.model,
+        "run": champion.run_id,
+        "verdict": _verdict(champion),
+        "error": None if champion.error is None else str(champion.error),
+        "reproduction": None if champion.reproduction is None else _as_json(champion.reproduction),
+    }
 
 
 def _show(project: Project, found: Reproduction) -> None:

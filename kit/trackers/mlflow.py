@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-__all__ = ["MlflowTracker"]
+__all__ = ["MlflowTracker", "client_of", "explained"]
 
 _METRICS_PER_BATCH = 1000
 _VALUES_PER_BATCH = 100
@@ -59,16 +59,10 @@ class MlflowTracker:
         self._uri = uri
         self._run_id = ""
         self._experiment_id = ""
-        _set_limits()
-        with _explained(uri), _made_once(uri, locks):
-            from mlflow import MlflowClient
-
-            for name in ("alembic", "mlflow.store.db", "mlflow.system_metrics"):
-                logging.getLogger(name).setLevel(logging.WARNING)
-            self._client: MlflowClient = MlflowClient(uri)  # makes the tables of a fresh store
+        self._client = client_of(uri, locks=locks)
 
     def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
-        with _explained(self._uri):
+        with explained(self._uri):
             self._experiment_id = self._experiment(_experiment_name(spec))
             run = self._client.create_run(self._experiment_id, run_name=spec.name, tags=_tags(spec))
             self._run_id = run.info.run_id
@@ -82,7 +76,7 @@ class MlflowTracker:
         Raises:
             ServiceError: If the service does not answer, or refuses.
         """
-        with _explained(self._uri):
+        with explained(self._uri):
             experiment = self._experiment(_experiment_name(spec))
             named = f"tags.`kit.run_id` = '{spec.run_id}'"
             found = self._client.search_runs([experiment], filter_string=named, max_results=1)
@@ -92,7 +86,7 @@ class MlflowTracker:
         self._run_id = tracker_id
 
     def reopen(self) -> None:
-        with _explained(self._uri):
+        with explained(self._uri):
             run = self._client.get_run(self._run_id)
             self._experiment_id = run.info.experiment_id
             self._client.update_run(self._run_id, status="RUNNING")
@@ -109,7 +103,7 @@ class MlflowTracker:
 
         os.environ["MLFLOW_TRACKING_URI"] = self._uri
         os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "2")
-        with _explained(self._uri):
+        with explained(self._uri):
             mlflow.set_tracking_uri(self._uri)
             # Else every client looks for a Spark session first, those of background threads too, and an import there
             # while autologging is being set up here stops both for good: each holds the lock the other needs.
@@ -156,7 +150,7 @@ class MlflowTracker:
     def _or_warned(self) -> Iterator[None]:
         """What is refused for good must not hold up what comes after it."""
         try:
-            with _explained(self._uri):
+            with explained(self._uri):
                 yield
         except _Refused as error:
             _log.warning("%s", error.what)
@@ -164,7 +158,7 @@ class MlflowTracker:
     def end(self, status: RunStatus, reason: str | None) -> None:
         import mlflow
 
-        with _explained(self._uri):
+        with explained(self._uri):
             active = mlflow.active_run()
             if active is not None and active.info.run_id == self._run_id:
                 os.environ.pop("MLFLOW_RUN_ID", None)
@@ -219,7 +213,7 @@ class MlflowTracker:
     def _log_points(self, points: list[Metric]) -> None:
         """One point that is refused must not take the others of its batch with it: the batch is halved."""
         try:
-            with _explained(self._uri):
+            with explained(self._uri):
                 self._client.log_batch(self._run_id, metrics=points)
         except _Refused as error:
             if len(points) == 1:
@@ -252,6 +246,21 @@ class MlflowTracker:
             self._client.log_artifact(self._run_id, str(path), artifact_path=folder or None)
         else:
             _log.warning("artifact %s is gone, not sent", path)
+
+
+def client_of(uri: str, *, locks: Path) -> MlflowClient:
+    """MLflow's client, patient only as long as a run may be kept waiting; makes the tables of a fresh store.
+
+    Raises:
+        ServiceError: If the service does not answer, or refuses.
+    """
+    _set_limits()
+    with explained(uri), _made_once(uri, locks):
+        from mlflow import MlflowClient
+
+        for name in ("alembic", "mlflow.store.db", "mlflow.system_metrics"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        return MlflowClient(uri)
 
 
 def _experiment_name(spec: RunSpec) -> str:
@@ -311,7 +320,7 @@ def _set_limits() -> None:
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
+def explained(uri: str) -> Iterator[None]:
     """Turn what MLflow and what lies below it raise into a ServiceError with a fix."""
     try:
         yield
