@@ -96,7 +96,7 @@ class KnownSecrets:
         """
         if len(text) <= limit + _MARGIN:
             return self.mask(text)[:limit]
-        shown = self.mask(text[: limit + _MARGIN])
+        shown = self.mask(text[: limit + 2 * _MARGIN])
         # What stands at the end of that may be half a secret, which nothing can tell.
         return shown[: min(limit, max(0, len(shown) - _MARGIN))]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.capsule._record import DUMP, READABLE, Capsule, read, write
+from kit.capsule._record import DUMP, READABLE, Capsule, Value, read, write
 from kit.capsule._taking import Place, files_of, take
 from kit.capsule._text import as_text, notes_on
 
@@ -11,6 +11,7 @@ __all__ = [
     "READABLE",
     "Capsule",
     "Place",
+    "Value",
     "as_text",
     "files_of",
     "notes_on",

@@ -49,7 +49,7 @@ def _raised(raised: Raised, sources: _Lines, shown: list[Frame]) -> Iterator[str
         yield f"{frame.file}:{frame.line} in {frame.function}"
         last = index == len(raised.frames) - 1
         yield from _code(frame, sources, _AROUND if frame.own or last else 0)
-        if frame.own or last:
+        if (frame.own or last) and (frame.values or frame.names):
             as_before = any(frame.first_line == other.first_line and frame.values == other.values for other in shown)
             yield from ["      (its variables are as above)"] if as_before else _variables(frame)
             shown.append(frame)

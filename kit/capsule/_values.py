@@ -146,7 +146,7 @@ class Describer:
 
     def _whole(self, value: Any, kind: str, depth: int) -> Value:  # noqa: ANN401
         """What has parts."""
-        said = said_of(value) if root(type(value)) in LIBRARIES else None
+        said = said_of(value)
         if said is not None:
             fields = {name: self.describe(told, 2) for name, told in said.fields.items()}
             return Value(kind, self._secrets.cut(said.text, 200), fields=fields)
