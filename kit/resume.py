@@ -28,7 +28,7 @@ from kit.models import Launch, Request, RunRecord, RunSpec, from_json, masked, t
 from kit.outcomes import NEVER_STARTED
 from kit.planning import writing
 from kit.project import Project
-from kit.redact import MASK
+from kit.redact import MASK, mask_config
 from kit.states import IllegalTransition, RunStatus, check_resumption
 
 __all__ = ["Watch", "resume"]
@@ -136,23 +136,28 @@ def _with_secrets(place: Project, spec: RunSpec) -> dict[str, Any]:
     if MASK not in to_json(spec.config).decode():
         return spec.config
     job = spec.origin.index if spec.origin.kind == "sweep" else None
-    composed = planning.compose(place, Request(overrides=spec.overrides, job=job), run_id=spec.run_id).config
-    filled: dict[str, Any] = _fill(spec.config, composed, "")
+    composed = planning.compose(place, Request(overrides=spec.overrides, job=job), run_id=spec.run_id)
+    shown = mask_config(composed.config, composed.secrets)
+    filled: dict[str, Any] = _fill(spec.config, composed.config, shown, "")
     return filled
 
 
-def _fill(recorded: Any, composed: Any, key: str) -> Any:  # noqa: ANN401 - a config may hold anything
-    if isinstance(recorded, dict):
-        inner = composed if isinstance(composed, dict) else {}
-        return {name: _fill(value, inner.get(name), f"{key}.{name}".lstrip(".")) for name, value in recorded.items()}
-    if isinstance(recorded, list):
-        others = composed if isinstance(composed, list) and len(composed) == len(recorded) else [None] * len(recorded)
-        pairs = enumerate(zip(recorded, others, strict=True))
-        return [_fill(value, other, f"{key}.{index}") for index, (value, other) in pairs]
-    if not isinstance(recorded, str) or MASK not in recorded:
+def _fill(recorded: Any, composed: Any, shown: Any, key: str) -> Any:  # noqa: ANN401 - a config may hold anything
+    if isinstance(recorded, dict) and isinstance(shown, dict):
+        return {
+            name: _fill(value, composed.get(name), shown.get(name), f"{key}.{name}".lstrip("."))
+            for name, value in recorded.items()
+        }
+    if isinstance(recorded, list) and isinstance(shown, list) and len(recorded) == len(shown):
+        items = enumerate(zip(recorded, composed, shown, strict=True))
+        return [_fill(*values, f"{key}.{index}") for index, values in items]
+    if MASK not in to_json(recorded).decode():
         return recorded
-    if composed is None:
-        raise UserError(f"{key}: its value was a secret, and composing the config gives none now", fix="Bring it back.")
+    if recorded != shown:
+        raise UserError(
+            f"{key} held a secret, and composing the config now gives something else there",
+            fix="Have the environment, and what else the config takes it from, as it was.",
+        )
     return composed
 
 

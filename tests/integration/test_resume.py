@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from kit.paths import ProjectPaths
 from kit.trackers.spool import points_of
+from tests.conftest import git
 from tests.support import (
     Done,
     MlflowRun,
@@ -18,7 +25,9 @@ from tests.support import (
     kit,
     mlflow_runs,
     new_project,
+    on_screen,
     processes_of,
+    start_kit,
     until,
 )
 
@@ -158,3 +167,139 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(world: World) -> N
         "begins at 6, version 1",
     ]
     assert world.kit("runs", "--json", "--status", "succeeded").json()[0]["run_id"] == last["run_id"]
+
+
+def test_it_goes_on_with_the_code_and_data_that_it_began_with(world: World) -> None:
+    first = world.run("experiment=learning", "die_at=[7]", "how=raise", code=1)
+    code = world.root / "src" / "tiny" / "learning.py"
+    before = code.read_text()
+    code.write_text(before.replace("VERSION = 1", "VERSION = 2").replace("weight += generator", "weight -= generator"))
+    (world.root / "conf" / "experiment" / "learning.yaml").write_text("task: tiny.none.at_all\n")
+    try:
+        resumed = world.kit("run", "--json", "--resume", "last")
+        status = git(world.root, "status", "--porcelain").split()
+    finally:
+        git(world.root, "checkout", "--quiet", ".")
+    assert resumed.json()["run_id"] == first["run_id"]
+    assert "note: the project's code is not what it was when the run began" in resumed.err
+    assert "begins at 6, version 1" in world.log(first["run_id"])
+    world.is_as_if_never_stopped(first["run_id"])
+    assert status == ["M", "conf/experiment/learning.yaml", "M", "src/tiny/learning.py"]
+    assert list((world.root / ".kit" / "worktrees").iterdir()) == []
+    assert len(git(world.root, "worktree", "list").splitlines()) == 1
+
+
+def test_secrets_come_from_where_they_came_from_and_are_kept_nowhere(world: World) -> None:
+    first = world.run("experiment=secret", "die_at=[4]", code=1)
+    refused = world.kit("run", "--resume", "last", code=2, DB_PASSWORD="")
+    assert "db.password held a secret, and composing the config now gives something else there" in refused.err
+    resumed = world.run("--resume", "last", code=0)
+    assert resumed["metrics"]["letters"] == len(SECRET)
+    folder = ProjectPaths(world.root).run(first["run_id"]).root
+    files = [path for path in [*folder.rglob("*"), *world.root.glob(".kit/*")] if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_what_cannot_be_resumed_is_refused(world: World) -> None:
+    def refused(*arguments: str) -> str:
+        done = world.kit("run", *arguments, code=2)
+        assert done.out == ""
+        assert "Traceback" not in done.err
+        return done.err
+
+    assert "has succeeded: nothing of it is left to do" in refused("--resume", world.control)
+    early = world.run("experiment=learning", "die_at=[1]", code=1)["run_id"]
+    assert "left no checkpoint to go on from" in refused("--resume", early)
+    assert "kit run experiment=learning" in refused("--resume", early)
+    told = world.run("experiment=learning", "die_at=[4]", f"+db.password={SECRET}", code=1)["run_id"]
+    assert "was given a secret on its command line" in refused("--resume", told)
+    assert SECRET not in refused("--resume", told)
+    assert "no run 'nope'" in refused("--resume", "nope")
+    assert "--resume does not take overrides" in refused("--resume", "last", "steps=20")
+    assert "--resume does not take --timeout" in refused("--resume", "last", "--timeout", "5")
+    assert "--resume and --cron exclude each other" in refused("--resume", "last", "--cron", "* * * * *")
+    assert "--resume and --dry-run exclude each other" in refused("--resume", "last", "--dry-run")
+
+
+def test_only_one_of_two_who_ask_goes_on_with_it(world: World) -> None:
+    first = world.run("experiment=learning", "die_at=[4]", code=1)
+    both = [start_kit(world.root, "run", "--resume", first["run_id"], env=world.env) for _ in range(2)]
+    told = [process.communicate(timeout=200) for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], told
+    world.is_as_if_never_stopped(first["run_id"])
+
+
+def test_on_a_terminal_what_it_printed_before_is_not_shown_again(world: World) -> None:
+    first = world.run("experiment=learning", "die_at=[4]", code=1)
+    lines = on_screen(world.root, "run", "--resume", first["run_id"][:6], env=world.env)
+    assert any(line.startswith("note: run") and "goes on from its checkpoint of step 2" in line for line in lines)
+    text = "\n".join(lines)
+    assert "begins at 3" in text
+    assert "begins at 0" not in text
+    assert all(len(line) <= 80 for line in lines if not line.startswith("note:"))
+
+
+def below(client: subprocess.Popen[str], word: str) -> list[int]:
+    """The processes of kit that the command started, whose command line has the word."""
+    found = []
+    for process in psutil.Process(client.pid).children(recursive=True) if client.poll() is None else []:
+        try:
+            command = " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        if " -m kit." in command and word in command:
+            found.append(process.pid)
+    return found
+
+
+def kill_some(world: World, dice: random.Random, run_id: str) -> None:
+    """Resume the run, and some time later kill whoever the dice say."""
+    client = start_kit(world.root, "run", "--resume", run_id, env=world.env)
+    threading.Event().wait(dice.uniform(0.0, 9.0))
+    words = {"task": "kit._worker", "supervisor": "_supervisor", "client": "nobody", "all": ""}
+    victim = dice.choice([*words])
+    doomed = below(client, words[victim]) + ([client.pid] if victim in {"client", "all"} else [])
+    for pid in doomed:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # it followed the one before it
+            continue
+    client.communicate(timeout=200)
+
+
+def settled(world: World, run_id: str) -> str:
+    """How it ended, as soon as that is known."""
+
+    def status() -> str | None:
+        found = world.kit("show", "--json", run_id).json()["status"]
+        return found if found not in {"starting", "running"} else None
+
+    told = until(status, "the run to be settled")
+    assert told is not None
+    return told
+
+
+def resumed_under_fire(world: World, dice: random.Random, kills: int) -> None:
+    """A run whose resumes are killed at any moment, again and again, until one is let through."""
+    run_id = world.run("experiment=learning", "pause=0.4", "die_at=[4]", code=1)["run_id"]
+    for _ in range(kills):
+        kill_some(world, dice, run_id)
+        if settled(world, run_id) == "succeeded":  # it was quicker
+            break
+        until(lambda: processes_of(world.root) == [], "everything of the run to be gone")
+    else:
+        assert world.run("--resume", run_id, code=0)["status"] == "succeeded"
+    world.is_as_if_never_stopped(run_id)
+    assert until(lambda: world.mlflow(run_id).status != "RUNNING", "MLflow to be told")
+    assert world.mlflow(run_id).status == "FINISHED"
+
+
+def test_a_resume_that_is_killed_can_be_resumed(world: World) -> None:
+    resumed_under_fire(world, random.Random(5), kills=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_resumes_that_are_killed_at_any_moment(world: World, seed: int) -> None:
+    resumed_under_fire(world, random.Random(seed), kills=6)
