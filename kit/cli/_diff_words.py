@@ -63,9 +63,9 @@ def output_details(change: DataChange) -> str:
         return f"{versions}, {file_details(change.files[0])}"
     parts = [
         versions,
-        pair(*(_of(version, files_of) for version in (old, new)), unit=" files"),
+        pair(*(_of(version, files_of) for version in (old, new)), unit="file"),
         pair(*(_of(version, lambda known: amount(size_of(known))) for version in (old, new))),
-        None if change.rows is None else f"{change.rows:+,} rows",
+        None if change.rows is None else pair(f"{change.rows:+,}", None, unit="row"),
     ]
     return ", ".join(part for part in parts if part)
 
@@ -82,7 +82,7 @@ def file_details(change: FileChange) -> str:
     rows = [None if side is None or side.shape is None else f"{side.shape.rows:,}" for side in (change.old, change.new)]
     parts = [
         pair(_size(change.old), _size(change.new)),
-        pair(*rows, unit=" rows"),
+        pair(*rows, unit="row"),
         *(f"+ column {name}" for name in change.added_columns),
         *(f"- column {name}" for name in change.removed_columns),
         *(f"{name} {old} → {new}" for name, old, new in change.retyped_columns),
@@ -142,6 +142,10 @@ def kind_of(change: Change | DataChange) -> str:
 
 
 def pair(old: str | None, new: str | None, *, unit: str = "") -> str | None:
-    """Both, or the one that is there."""
+    """Both, or the one that is there; `unit` in the singular."""
     known = list(dict.fromkeys(text for text in (old, new) if text is not None))
-    return " → ".join(known) + unit if known else None
+    return " → ".join(known) + _of_unit(known, unit) if known else None
+
+
+def _of_unit(numbers: list[str], unit: str) -> str:
+    return "" if not unit else f" {unit}" if numbers in (["1"], ["+1"], ["-1"]) else f" {unit}s"
