@@ -50,3 +50,22 @@ def test_no_library_is_loaded_to_be_seeded() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'random'" in loaded
     assert not any(f"'{name}'" in loaded for name in ("numpy", "torch"))
+
+
+@pytest.mark.parametrize(
+    ("library", "draw"), [("numpy.random", "numpy.random.random()"), ("torch", "float(torch.rand(1))")]
+)
+def test_a_library_that_is_imported_later_is_seeded_then(library: str, draw: str) -> None:
+    pytest.importorskip(library.partition(".")[0])
+    code = (
+        "import sys; from kit._seeding import seed_everything; seed_everything(int(sys.argv[1])); "
+        f"import {library}; first = {draw}; seed_everything(int(sys.argv[1])); "
+        f"import importlib.util as u; assert u.find_spec('{library}').loader.get_filename(); "
+        f"print(first, {draw})"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", code, seed], check=True, capture_output=True, text=True).stdout.split()
+        for seed in ("5", "5", "6")
+    ]
+    assert said[0][0] == said[0][1]
+    assert said[0] == said[1] != said[2]
