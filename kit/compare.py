@@ -165,4 +165,8 @@ def _environment(spec: RunSpec) -> dict[str, str]:
 
 def _host(spec: RunSpec) -> dict[str, str]:
     plain: dict[str, Any] = asdict(spec.snapshot.host)
-    return {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in plain.items()}
+    # No machine has the same number of bytes after each start.
+    return {name: str(value) for name, value in plain.items()} | {
+        "memory": f"{plain['memory'] / 2**30:.1f} GiB",
+        "gpus": "; ".join(plain["gpus"]) or "none",
+    }

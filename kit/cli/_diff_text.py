@@ -149,7 +149,7 @@ def _metric_row(metric: MetricChange) -> list[str]:
 
 
 def _values(change: Change) -> str:
-    return pair(change.old, change.new) or ""
+    return pair(*(text if text is None else text or "''" for text in (change.old, change.new))) or ""
 
 
 def _entries(entries: Iterable[tuple[Sign, str, str]], shown: int | None, indent: str) -> None:

@@ -174,3 +174,13 @@ def test_an_interpreter_of_another_kind_is_another_environment(opened: Project) 
         Change("numpy", "2.0", "2.1"),
         Change("scipy", None, "1"),
     )
+
+
+def test_a_host_is_compared_as_people_know_it(opened: Project) -> None:
+    plain = snapshot().host
+    old = add(opened, "a1", host=replace(plain, gpus=("H200, 141 GB, 550", "H200, 141 GB, 550")))
+    new = add(opened, "b2", host=replace(plain, memory=plain.memory - 5000, cores=4))
+    assert compare(opened, old, new).host == (
+        Change("cores", "2", "4"),
+        Change("gpus", "H200, 141 GB, 550; H200, 141 GB, 550", "none"),
+    )
