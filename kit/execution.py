@@ -165,7 +165,8 @@ class _Execution:
             scheduled_at=self._spec.origin.scheduled_at,
         )
         if (found := checkpoints.latest(self._paths)) is not None:
-            print(f"begins from the checkpoint of step {found.step} of run {found.run_id}", file=sys.stderr)  # noqa: T201
+            whose = f", of run {found.run_id}" if found.run_id != self._spec.run_id else ""
+            print(f"there is a checkpoint to go on from: step {found.step}{whose}", file=sys.stderr)  # noqa: T201
         sender = None if tracker is None else Sender(self._paths, tracker)
         try:
             with _ending_forks():

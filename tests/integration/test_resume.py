@@ -39,6 +39,7 @@ FILES = {
 
         import json
         import os
+        import pathlib
         import random
         import signal
         import time
@@ -57,7 +58,7 @@ FILES = {
                 weight, state = json.loads((folder / "state.json").read_text())
                 generator.setstate((state[0], tuple(state[1]), state[2]))
                 first = step + 1
-            print(f"begins at {first}, version {VERSION}", flush=True)
+            print(f"begins at {first}, version {VERSION}, {os.environ.get('KIT_SCHEDULE')}", flush=True)
             for step in run.progress(range(first, cfg["steps"])):
                 for _ in range(2):
                     weight += generator.random()
@@ -72,7 +73,7 @@ FILES = {
 
 
         def die(run: kit.Run, cfg: dict, step: int) -> None:
-            mark = run.dir / f"died-at-{step}"
+            mark = pathlib.Path(os.environ.get("MARKS", run.dir), f"died-at-{step}")
             if step in cfg["die_at"] and not mark.exists():
                 mark.touch()
                 if cfg["how"] == "raise":
@@ -96,6 +97,19 @@ FILES = {
         db:
           password: ${oc.env:DB_PASSWORD}
         """,
+} | {
+    f"conf/schedule/{name}.yaml": f"""
+        trigger: {{cron: "0 2 * * *"}}
+        experiment: learning
+        overrides: ["die_at={die_at}"]
+        retry: {{attempts: {attempts}, delay: 0 s, resume: {resume}}}
+        """
+    for name, die_at, attempts, resume in [
+        ("goes_on", "[4,7]", 3, "true"),
+        ("anew", "[4]", 2, "false"),
+        ("stuck", "[3,4]", 3, "true"),
+        ("once", "[4]", 1, "true"),
+    ]
 }
 
 
@@ -127,6 +141,16 @@ class World:
         """As MLflow has them, without what it measures itself."""
         found = self.mlflow(run_id).metrics
         return {key: points for key, points in sorted(found.items()) if not key.startswith("system/")}
+
+    def attempts(self, schedule: str, marks: Path, *, code: int) -> list[dict[str, Any]]:
+        """The runs of a fire, once all of them have ended."""
+        marks.mkdir()
+        self.kit("run", "--schedule", schedule, "--at", "2026-01-31T02:00:00Z", code=code, MARKS=str(marks))
+        found = self.kit("runs", "--json").json()
+        return sorted((run for run in found if run["name"] == schedule), key=lambda run: run["created_at"])
+
+    def begun_at(self, run_id: str) -> list[str]:
+        return [line.split(",")[0] for line in self.log(run_id).splitlines() if line.startswith("begins at")]
 
     def log(self, run_id: str) -> str:
         return ProjectPaths(self.root).run(run_id).log.read_text()
@@ -162,9 +186,9 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(world: World) -> N
     assert "kit.reason" not in tracked.tags
     assert tracked.params["features"] == "21"
     assert [line for line in world.log(last["run_id"]).splitlines() if line.startswith("begins at")] == [
-        "begins at 0, version 1",
-        "begins at 3, version 1",
-        "begins at 6, version 1",
+        "begins at 0, version 1, None",
+        "begins at 3, version 1, None",
+        "begins at 6, version 1, None",
     ]
     assert world.kit("runs", "--json", "--status", "succeeded").json()[0]["run_id"] == last["run_id"]
 
@@ -182,7 +206,7 @@ def test_it_goes_on_with_the_code_and_data_that_it_began_with(world: World) -> N
         git(world.root, "checkout", "--quiet", ".")
     assert resumed.json()["run_id"] == first["run_id"]
     assert "note: the project's code is not what it was when the run began" in resumed.err
-    assert "begins at 6, version 1" in world.log(first["run_id"])
+    assert "begins at 6, version 1, None" in world.log(first["run_id"])
     world.is_as_if_never_stopped(first["run_id"])
     assert status == ["M", "conf/experiment/learning.yaml", "M", "src/tiny/learning.py"]
     assert list((world.root / ".kit" / "worktrees").iterdir()) == []
@@ -238,6 +262,41 @@ def test_on_a_terminal_what_it_printed_before_is_not_shown_again(world: World) -
     assert "begins at 3" in text
     assert "begins at 0" not in text
     assert all(len(line) <= 80 for line in lines if not line.startswith("note:"))
+
+
+def test_a_later_attempt_begins_where_the_one_before_it_was_stopped(world: World, tmp_path: Path) -> None:
+    runs = world.attempts("goes_on", tmp_path / "marks", code=0)
+    first, second, third = (run["run_id"] for run in runs)
+    assert [world.begun_at(run["run_id"]) for run in runs] == [["begins at 0"], ["begins at 3"], ["begins at 6"]]
+    assert f"there is a checkpoint to go on from: step 2, of run {first}" in world.log(second)
+    assert world.mlflow(third).tags["kit.resumed_from"] == second
+    straight = world.spool(world.control)
+    for key in ("batch_loss", "loss", "accuracy"):
+        last = world.spool(third)[key]
+        assert last == straight[key][-len(last) :]
+        assert last[0][0] == (12 if key == "batch_loss" else 6)
+    assert world.spool(third)["score"] == straight["score"]
+    assert world.series(third) == {key: sorted(points) for key, points in sorted(world.spool(third).items())}
+
+
+def test_a_later_attempt_begins_anew_if_the_schedule_says_so(world: World, tmp_path: Path) -> None:
+    runs = world.attempts("anew", tmp_path / "marks", code=0)
+    assert [world.begun_at(run["run_id"]) for run in runs] == [["begins at 0"]] * 2
+    world.is_as_if_never_stopped(runs[-1]["run_id"])
+
+
+def test_an_attempt_that_got_no_further_is_not_followed(world: World, tmp_path: Path) -> None:
+    runs = world.attempts("stuck", tmp_path / "marks", code=0)
+    begun = [world.begun_at(run["run_id"]) for run in runs]
+    assert begun == [["begins at 0"], ["begins at 3"], ["begins at 0"]]
+
+
+def test_the_run_of_a_schedule_that_gave_it_up_is_resumed_by_hand(world: World, tmp_path: Path) -> None:
+    (run,) = world.attempts("once", tmp_path / "marks", code=1)
+    resumed = world.kit("run", "--json", "--resume", run["run_id"], MARKS=str(tmp_path / "marks"))
+    assert resumed.json()["status"] == "succeeded"
+    assert "begins at 3, version 1, once" in world.log(run["run_id"])
+    world.is_as_if_never_stopped(run["run_id"])
 
 
 def below(client: subprocess.Popen[str], word: str) -> list[int]:
