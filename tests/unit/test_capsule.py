@@ -119,7 +119,7 @@ def crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Caps
         module = __import__("failing")
         try:
             getattr(module, function)(*arguments)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is to raise whatever it wants
             place = Place(tmp_path, secrets or KnownSecrets(), (__file__,))
             return capsule.take(error, spec(), place, at=INSTANT)
         raise AssertionError(f"{function} raised nothing")
@@ -172,9 +172,7 @@ def test_what_led_to_it_comes_before_it(
 def test_variables_are_shown_once(crash: Callable[..., Capsule]) -> None:
     made = crash("wraps_again", [1])
     assert capsule.as_text(made).count("(its variables are as above)") == 1
-    assert (
-        capsule.as_text(made).count("rows  = [1]") + capsule.as_text(made).count("rows = [1]") == 2
-    )  # here, and in what it called
+    assert capsule.as_text(made).count("rows  = [1]") + capsule.as_text(made).count("rows = [1]") == 2
 
 
 def test_an_endless_recursion_is_cut_in_the_middle(crash: Callable[..., Capsule]) -> None:

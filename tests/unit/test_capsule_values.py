@@ -68,11 +68,11 @@ class Hostile:
         threading.Event().wait()
         raise AssertionError
 
-    __repr__ = __str__ = __hash__ = __len__ = __iter__ = __bool__ = __eq__ = _never  # type: ignore[assignment]
-    __getattribute__ = __getattr__ = _never  # type: ignore[assignment]
+    __repr__ = __str__ = __hash__ = __len__ = __iter__ = __bool__ = __eq__ = _never
+    __getattribute__ = __getattr__ = _never
 
     @property
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # type: ignore[misc]
         return self._never()
 
     @property
@@ -169,7 +169,7 @@ def test_a_subclass_that_lies_is_taken_for_what_it_holds() -> None:
         def __iter__(self) -> NoReturn:
             raise RuntimeError
 
-        items = keys = values = __iter__  # type: ignore[assignment]
+        items = keys = values = __iter__
 
     class Text(str):
         __slots__ = ()
