@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from kit import control, execution
+from kit import _probe, control, execution
 from kit._seeding import hash_seed
 from kit.errors import KitError
-from kit.models import Launch, from_json
+from kit.models import Launch, RunSpec, from_json
 from kit.paths import RunPaths
 
 __all__ = ["main"]
@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(paths: RunPaths) -> int:
     if paths.spec.exists():
+        probe = from_json(paths.spec.read_bytes(), RunSpec).probe
+        if probe is not None:
+            _probe.prepare(probe.held, probe.hash_seed)
         return execution.execute(paths)
     return execution.supervised(paths, lambda: _plan_and_begin_anew(paths))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from kit import _clock, checkpoints, config, control, crash, terminal
+from kit import _clock, _probe, checkpoints, config, control, crash, terminal
 from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
@@ -151,7 +151,8 @@ class _Execution:
 
     def _run(self) -> bool:
         seed_everything(self._spec.snapshot.seed)
-        call = self._load()
+        with self._probing():
+            call = self._load()
         tracker = self._begin_tracking()
         seed_everything(self._spec.snapshot.seed)  # by now NumPy is there, and whatever the task's module imported
         self._project.store.transition(self._spec.run_id, RunStatus.RUNNING, at=_clock.now())
@@ -204,6 +205,12 @@ class _Execution:
         with contextlib.suppress(ServiceError):
             if self._tracker is not None:
                 self._tracker.end(RunStatus.CANCELLED, None)
+
+    def _probing(self) -> AbstractContextManager[None]:
+        probe, seed = self._spec.probe, self._spec.snapshot.seed
+        if probe is None:
+            return contextlib.nullcontext()
+        return _probe.loading(probe.held, seed=seed, now=probe.now, out=self._paths.asked, source=self._source)
 
     def _load(self) -> Callable[[Run], object]:
         """Import the task and give it its config."""
