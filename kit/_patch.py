@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from kit.redact import MASK, looks_secret, mask
+from kit.known_secrets import KnownSecrets
+from kit.redact import MASK, looks_secret
 
 __all__ = ["FilePatch", "Line", "mask_patch", "split_patch"]
 
@@ -21,6 +22,10 @@ _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,80}PRIVATE KEY")
 _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,80}PRIVATE KEY")
 _KEY_LINE = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9+/]{60,76}={0,2}")
 """A line of a key, whose first line may be too far up for the diff to show it."""
+_EXPRESSION = re.compile(
+    r"^[^#]*[:=]\s*(?:await\s+)?(?:[A-Za-z_][\w.]*[(\[]|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|(?:str|bytes|int|bool|float|Any)\b)[^#]*$"
+)
+"""Python that says where a value comes from, or of which type it is: `token = next(tokens)` is worth reading."""
 
 Kind = Literal["added", "removed", "changed", "renamed", "copied"]
 
@@ -101,9 +106,15 @@ def split_patch(diff: str) -> list[FilePatch]:
     return [_parse(diff[start:end]) for start, end in pairwise([*starts, len(diff)])]
 
 
-def mask_patch(diff: str) -> str:
-    """The diff with `***` for secrets. Of a file that likely holds nothing else it only says that there is a change."""
-    return "".join(_masked(patch).text for patch in split_patch(diff))
+def mask_patch(diff: str, secrets: KnownSecrets | None = None) -> str:
+    """The diff with `***` for secrets. Of a file that likely holds nothing else it only says that there is a change.
+
+    Args:
+        diff: As git writes it.
+        secrets: Those that are known by value, which can stand anywhere.
+    """
+    known = secrets or KnownSecrets()
+    return "".join(_masked(patch, known).text for patch in split_patch(diff))
 
 
 def _parse(text: str) -> FilePatch:
@@ -156,30 +167,37 @@ def _unquoted(name: str) -> str:
     return plain.decode("utf-8", "replace")
 
 
-def _masked(patch: FilePatch) -> FilePatch:
-    head = tuple(mask(line) for line in patch.head)
+def _masked(patch: FilePatch, secrets: KnownSecrets) -> FilePatch:
+    head = tuple(map(secrets.mask, patch.head))
+    python = patch.path.endswith((".py", ".pyi"))
     if patch.body and (looks_secret(patch.path) or looks_secret(patch.was or patch.path)):
         return FilePatch(patch.path, patch.kind, patch.was, (*head, "(a file of secrets, by its name: not shown)"), ())
     body: list[str] = []
     hunk: list[str] = []
     for line in patch.body:
         if line.startswith("@@ ") and hunk:
-            body += _masked_hunk(hunk)
+            body += _masked_hunk(hunk, secrets, python=python)
             hunk = []
         hunk.append(line)
-    return FilePatch(patch.path, patch.kind, patch.was, head, (*body, *_masked_hunk(hunk)))
+    return FilePatch(patch.path, patch.kind, patch.was, head, (*body, *_masked_hunk(hunk, secrets, python=python)))
 
 
-def _masked_hunk(lines: Sequence[str]) -> list[str]:
-    """All at once, since each call costs; but what spans lines is masked line by line, so that none is lost."""
-    if not lines:
-        return []
+def _masked_hunk(lines: Sequence[str], secrets: KnownSecrets, *, python: bool) -> list[str]:
     signs = [line[:1] if index else "" for index, line in enumerate(lines)]
     bare = _without_keys([line.removeprefix(sign) for line, sign in zip(lines, signs, strict=True)])
-    masked = mask("\n".join(bare)).split("\n")
-    if len(masked) != len(bare):
-        masked = [mask(line) for line in bare]
+    masked = _each(bare, secrets.mask)
+    if python:
+        shown = _each(bare, secrets.mask_code)
+        masked = [
+            code if _EXPRESSION.search(line) else text for line, text, code in zip(bare, masked, shown, strict=True)
+        ]
     return [sign + line for sign, line in zip(signs, masked, strict=True)]
+
+
+def _each(lines: Sequence[str], mask: Callable[[str], str]) -> list[str]:
+    """All at once, since each call costs; but what spans lines is masked line by line, so that none is lost."""
+    masked = mask("\n".join(lines)).split("\n")
+    return masked if len(masked) == len(lines) else [mask(line) for line in lines]
 
 
 def _without_keys(lines: Sequence[str]) -> list[str]:

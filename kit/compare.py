@@ -9,6 +9,7 @@ from typing import Any
 
 from kit import config, vcs
 from kit._patch import mask_patch
+from kit.crash import secrets_of
 from kit.errors import UserError
 from kit.models import DataVersion, RunRecord, RunSpec
 from kit.project import Project
@@ -87,7 +88,8 @@ def compare_specs(project: Project, before: RunSpec, after: RunSpec) -> Differen
     """Compare what two runs are made from, whether they have been made or not."""
     code, note = "", None
     try:
-        code = mask_patch(vcs.diff(project.root, before.snapshot.code.commit, after.snapshot.code.commit))
+        patch = vcs.diff(project.root, before.snapshot.code.commit, after.snapshot.code.commit)
+        code = mask_patch(patch, secrets_of(replace(after, project_root=str(project.root), worktree=None)))
     except UserError as error:
         note = f"the code cannot be compared: {error}"
     return Difference(

@@ -184,3 +184,15 @@ def test_a_host_is_compared_as_people_know_it(opened: Project) -> None:
         Change("cores", "2", "4"),
         Change("gpus", "H200, 141 GB, 550; H200, 141 GB, 550", "none"),
     )
+
+
+def test_what_the_environment_calls_a_secret_is_none_of_the_diff(
+    opened: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "correct-horse")
+    write(opened.root, {".gitignore": ".env\n.kit/\n", ".env": "API_TOKEN=battery-staple\n"})
+    old = add(opened, "a1")
+    write(opened.root, {"src/tiny/__init__.py": "connect('correct-horse', 'battery-staple')\n"})
+    git(opened.root, "commit", "--quiet", "--all", "--message", "oops")
+    code = compare(opened, old, add(opened, "b2")).code
+    assert "+connect('***', '***')" in code

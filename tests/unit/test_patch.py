@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kit import vcs
 from kit._patch import FilePatch, Line, mask_patch, split_patch
+from kit.known_secrets import KnownSecrets
 from tests.conftest import git, write
 
 TOKEN = "ghp_" + "a1B2" * 9
@@ -127,6 +128,43 @@ def test_a_file_of_secrets_is_only_named(repo: Path, path: str) -> None:
     assert f"+++ b/{path}\n(a file of secrets, by its name: not shown)\n" in shown
     assert shown.endswith("-1\n+2\n")
     assert [patch.path for patch in split_patch(shown)] == [path, "z"]
+
+
+def test_python_that_only_names_a_secret_is_shown(repo: Path) -> None:
+    shown = (
+        "token = next(tokens)",
+        "api_key = os.environ['API_KEY']",
+        "password = cfg.db.password",
+        "def log_in(token: str, password: str | None = None) -> None:",
+        "    x = f(token=tokens[0], n=1)",
+    )
+    hidden = (
+        "password = 'hunter2'",
+        'log_in(token="hunter2", n=next(x))',
+        "# password: hunter2",
+        "x = f(y)  # password: hunter2",
+        "    password: hunter2",
+        f"x = f('{TOKEN}')",
+    )
+    text = "".join(f"{line}\n" for line in (*shown, *hidden))
+    patch = mask_patch(change(repo, {"a.py": "", "a.yaml": ""}, {"a.py": text, "a.yaml": text}))
+    code, yaml = (each.text for each in split_patch(patch))
+    assert "hunter2" not in patch
+    assert TOKEN not in patch
+    assert all(f"\n+{line}\n" in code for line in shown)
+    assert "next(tokens)" not in yaml
+
+
+def test_a_secret_that_is_known_is_masked_wherever_it_stands(repo: Path) -> None:
+    diff = change(
+        repo,
+        {"a.py": "1\n", "hunter2secret.txt": "1\n"},
+        {"a.py": "f('hunter2secret')\n", "hunter2secret.txt": "2\n"},
+    )
+    assert "hunter2secret" in mask_patch(diff)
+    shown = mask_patch(diff, KnownSecrets(["hunter2secret"]))
+    assert "hunter2" not in shown
+    assert "+f('***')" in shown
 
 
 def test_masking_twice_changes_nothing(repo: Path) -> None:
