@@ -35,7 +35,7 @@ TASK = '''
     @dataclass(frozen=True)
     class TrainConfig:
         end: str = "well"
-    
+
 
     def compute(seconds: float) -> None:
         until = time.process_time() + seconds

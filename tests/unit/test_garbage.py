@@ -6,10 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import filelock
 import pytest
@@ -20,18 +18,16 @@ from kit._process import ProcessId, identify, this_process
 from kit.errors import HostError, UserError
 from kit.executors._token import take
 from kit.garbage import Garbage, Kind, Scope, find, free
-from kit.models import Launch, Origin, to_json
+from kit.models import Origin
 from kit.project import Project, open_project
 from kit.states import RunStatus
 from kit.stores.base import RunQuery
 from tests.conftest import git, write
-from tests.factories import record, spec
+from tests.factories import spec
+from tests.garbage import DAYS, HOURS, add_run, environment, everything, sweep, worktree
 from tests.support import run_refs
 
-HOURS = timedelta(hours=1)
-DAYS = timedelta(days=1)
 USUAL = Scope()
-MANUAL = Origin()
 
 
 @pytest.fixture
@@ -65,39 +61,6 @@ def freed(project: Project, now: datetime, scope: Scope = USUAL) -> list[tuple[K
     assert find(project, scope, now) == []
     assert list(project.paths.trash.glob("*")) == []
     return [(each.kind, each.name) for each in wanted]
-
-
-def worktree(project: Project, name: str, owner: ProcessId | None) -> Path:
-    folder = project.paths.worktree(name)
-    folder.parent.mkdir(exist_ok=True)
-    git(project.root, "worktree", "add", "--quiet", "--detach", str(folder))
-    if owner is not None:
-        folder.with_name(f"{name}.json").write_bytes(to_json(owner))
-    return folder
-
-
-def add_run(
-    project: Project,
-    run_id: str,
-    *,
-    ended: timedelta | None = timedelta(),
-    tracked: bool = True,
-    origin: Origin = MANUAL,
-    **launch: Any,
-) -> None:
-    """A run with its folder and snapshot, that ended so long ago, or is under way."""
-    now = _clock.now()
-    begun = spec(run_id, project_root=str(project.root), origin=origin)
-    project.store.create(begun, replace(record(run_id, at=now - (ended or timedelta())), origin=origin))
-    project.paths.run(run_id).root.mkdir()
-    project.paths.run(run_id).launch.write_bytes(to_json(Launch(run_id, str(project.root), **launch)))
-    git(project.root, "update-ref", f"refs/kit/runs/{run_id}", "HEAD")
-    project.store.transition(run_id, RunStatus.STARTING, at=now)
-    project.store.attach(run_id, supervisor=this_process())
-    project.store.transition(run_id, RunStatus.RUNNING, at=now)
-    if ended is not None:
-        project.store.transition(run_id, RunStatus.SUCCEEDED, at=now - ended, exit_code=0)
-        project.store.attach(run_id, tracked=tracked)
 
 
 def test_a_project_without_runs_has_no_garbage(project: Path, later: datetime) -> None:
@@ -232,10 +195,6 @@ def test_what_was_fetched_for_a_schedule_goes_with_it(opened: Project, later: da
     assert run_refs(opened.root) == [needed]
 
 
-def sweep(project: Project, name: str) -> None:
-    write(project.paths.sweep(name), {"multirun.yaml": "x"})
-
-
 def test_a_sweep_goes_when_none_of_its_runs_is_under_way(opened: Project, later: datetime) -> None:
     sweep(opened, "sweep-1")
     sweep(opened, "sweep-2")
@@ -244,12 +203,6 @@ def test_a_sweep_goes_when_none_of_its_runs_is_under_way(opened: Project, later:
     assert found(opened, later, Scope(unused=HOURS)) == [(Kind.SWEEP, "sweep-1")]
     assert freed(opened, later + 30 * DAYS) == [(Kind.SWEEP, "sweep-1")]
     assert opened.paths.sweep("sweep-2").is_dir()
-
-
-def environment(project: Project, name: str, *, complete: bool = True) -> Path:
-    folder = project.paths.environments / name
-    write(folder, {"bin/python": "", **({".complete": ""} if complete else {})})
-    return folder
 
 
 def test_an_environment_goes_when_it_was_not_used_for_long(opened: Project, later: datetime) -> None:
@@ -355,21 +308,6 @@ def test_what_an_interrupted_removal_left_goes(opened: Project) -> None:
     write(opened.paths.trash, {"0a1b2c3d-old/artifacts/model": "x"})
     now = _clock.now()
     assert freed(opened, now) == [(Kind.TRASH, "0a1b2c3d-old")]
-
-
-def everything(project: Project, dead: ProcessId) -> Scope:
-    """One thing of each kind."""
-    worktree(project, "left", dead)
-    write(project.paths.trash, {"0a1b2c3d-old/artifacts/model": "x"})
-    project.paths.run("a1").root.mkdir()
-    for ref in ("refs/kit/runs/a1", "refs/kit/runs/b2", watch_ref("origin", "gone")):
-        git(project.root, "update-ref", ref, "HEAD")
-    sweep(project, "sweep-1")
-    environment(project, "one")
-    (project.paths.harness / "gone").mkdir(parents=True)
-    add_run(project, "old", ended=100 * DAYS)
-    add_run(project, "nightly", ended=100 * DAYS, origin=Origin("schedule", "nightly", 1, _clock.now()))
-    return Scope(unused=HOURS, runs=90 * DAYS, forget=True, orphans=True)
 
 
 def test_it_can_be_interrupted_after_each_step(opened: Project, dead: ProcessId, later: datetime) -> None:
