@@ -170,7 +170,7 @@ class _Execution:
             print(f"there is a checkpoint to go on from: step {found.step}{whose}", file=sys.stderr)  # noqa: T201
         sender = None if tracker is None else Sender(self._paths, tracker)
         try:
-            with _ending_forks():
+            with self._profiled(), _ending_forks():
                 returned = call(handle)
             handle.log(_as_metrics(self._spec.task, returned))
         except _Stopped:
@@ -199,6 +199,13 @@ class _Execution:
         limits = replace(launch.limits, timeout=None)
         write_atomic(self._paths.launch, to_json(replace(launch, limits=limits)))
         control.adopt_limits()
+
+    def _profiled(self) -> contextlib.AbstractContextManager[None]:
+        if not self._spec.profile:
+            return contextlib.nullcontext()
+        from kit.profiling import profiled
+
+        return profiled(self._paths, self._source)
 
     def _end_for_now(self) -> None:
         """MLflow calls what is active at exit FINISHED. Why this run was stopped only its supervisor can tell."""

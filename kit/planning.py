@@ -128,6 +128,7 @@ def plan(
             secrets=tuple(sorted(composed.secrets)),
             snapshot=snapshot,
             worktree=None if project.worktree is None else str(project.worktree),
+            profile=request.profile,
         )
 
 

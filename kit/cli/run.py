@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ from kit.cli.render import (
 from kit.errors import ExitCode, UserError
 from kit.executors.base import Handle
 from kit.models import CodeVersion, Limits, RunRecord, RunSpec
+from kit.paths import RunPaths
+from kit.profiling import FLAMEGRAPH
 from kit.project import Project, open_project
 from kit.redact import mask, mask_config
 from kit.states import RunStatus
@@ -66,13 +69,16 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with this run, or `last`, from its last checkpoint.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Keep a flame graph of what the task does; needs py-spy.")
+    ] = False,
     pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where it crashes, should it do so.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")] = False,
 ) -> int:
     """Run an experiment: now, with -m once for every combination of a sweep, or as a schedule says."""
     project = open_project(Path.cwd())
     given: dict[str, object] = {"--resume": resume, "--schedule": schedule, "--cron": cron}
-    given |= {"-m": multirun or None, "--dry-run": dry_run or None}
+    given |= {"-m": multirun or None, "--dry-run": dry_run or None, "--profile": profile or None}
     _refuse_together(given, {"--at": (at, "--schedule"), "--tz": (tz, "--cron")})
     if pdb:
         _check_terminal(given)
@@ -100,6 +106,7 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         tags=tags(tag or ()),
         note=note,
         limits=Limits(timeout=timeout),
+        profile=profile,
     )
     if jobs is not None and not multirun:
         raise UserError("--jobs is for the trials of a sweep", where="command line", fix="Add `-m`, or leave it out.")
@@ -188,7 +195,7 @@ def _show_result(project: Project, record: RunRecord, spec: RunSpec) -> None:
         out.print()
         table(["metric", "value"], [(key, number(value)) for key, value in record.metrics.items()], right=[1])
     out.print()
-    key_values(_made_from(spec))
+    key_values(_made_from(spec) | _profile(project.paths.run(record.run_id)))
     out.print()
     steps = [["kit", "show", name]]
     if record.status is RunStatus.SUCCEEDED:
@@ -209,6 +216,11 @@ def _made_from(spec: RunSpec) -> dict[str, object]:
         "data": ", ".join(data),
         "seed": spec.snapshot.seed,
     }
+
+
+def _profile(run: RunPaths) -> dict[str, object]:
+    picture = run.profile / FLAMEGRAPH
+    return {"profile": os.path.relpath(picture)} if picture.exists() else {}
 
 
 def _mention(code: CodeVersion) -> None:
