@@ -39,7 +39,8 @@ def secrets_of(spec: RunSpec) -> KnownSecrets:
     """The secrets that a run can have come across: those of its config, of the environment and of `.env` files."""
     folders = {Path(spec.project_root), Path(spec.worktree or spec.project_root)}
     texts = [text for folder in folders for path in sorted(folder.glob(".env*")) if (text := _small(path)) is not None]
-    return KnownSecrets.of(spec.config, marked=spec.secrets, environment=os.environ, files=texts)
+    public = Path(spec.project_root).parts
+    return KnownSecrets.of(spec.config, marked=spec.secrets, environment=os.environ, files=texts, public=public)
 
 
 def _small(path: Path) -> str | None:

@@ -47,6 +47,7 @@ class KnownSecrets:
         marked: Collection[str] = (),
         environment: Mapping[str, str] | None = None,
         files: Iterable[str] = (),
+        public: Collection[str] = (),
     ) -> Self:
         """The secrets of a run.
 
@@ -55,6 +56,7 @@ class KnownSecrets:
             marked: Dotted keys of `config` that hold a secret whatever their name says.
             environment: Variables; those with a secret name count, and passwords in URLs.
             files: Contents of `.env` files.
+            public: What everybody knows anyway, should it be a password as well: `root` is part of many paths.
         """
         assigned = (pair for text in files for pair in _assignments(text))
         variables = ((name, value) for name, value in (environment or {}).items() if name not in _FOLDERS)
@@ -62,7 +64,7 @@ class KnownSecrets:
         values = {value for name, value in named if is_secret_name(name)}
         values.update(found for _, value in named for found in _in_urls(value))
         values.update(_in_config(config, "", frozenset(marked), secret=False))
-        return cls(values)
+        return cls(values.difference(public))
 
     def __bool__(self) -> bool:
         return bool(self._values)
