@@ -90,6 +90,8 @@ def test_bounds_that_are_not_given_follow_those_that_are() -> None:
     assert parse(retry={"delay": "3 h"}).retry.max_delay == 3 * 3600
     assert parse(catch_up={"window": "1 m"}).catch_up.tolerance == 60
     assert parse(retry={"when": "lost"}).retry.when == (RunStatus.LOST,)
+    assert parse(retry=2).retry.resume
+    assert not parse(retry={"resume": False}).retry.resume
     assert parse(alert={"to": "file:///x", "when": "failure"}).alert.when == (AlertKind.FAILURE,)
 
 
@@ -151,6 +153,7 @@ def test_each_trigger(mapping: dict[str, Any], trigger: Trigger) -> None:
         ({"retry": {"when": ["failled"]}}, "retry.when: expected one of failed, timed_out, lost,", "'failed'"),
         ({"retry": {"when": [True]}}, "retry.when: expected one of", ""),
         ({"retry": {"factor": True}}, "retry.factor: expected a number", ""),
+        ({"retry": {"resume": "maybe"}}, "retry.resume: expected true or false", ""),
         ({"retry": {"delay": "2 h", "max_delay": "1 h"}}, "retry: delay: more than max_delay", ""),
         ({"timeout": "2 hourz"}, "timeout: '2 hourz' is not a length of time", "`2 h`"),
         ({"timeout": True}, "timeout: expected a length of time", ""),
