@@ -145,7 +145,9 @@ def _data_files(change: DataChange) -> tuple[list[tuple[str, str, str]], int]:
     """Kind, name and details of each file, and how many more there are; none of an output that is a file itself."""
     if is_file(change):
         return [], 0
-    shown = [(file.kind, file_name(file), file_details(file)) for file in change.files[:_ENTRIES]]
+    shown: list[tuple[str, str, str]] = [
+        (file.kind, file_name(file), file_details(file)) for file in change.files[:_ENTRIES]
+    ]
     return shown, len(change.files) - len(shown)
 
 

@@ -136,7 +136,7 @@ def _print_metrics(report: Report, shown: int | None) -> None:
     rows = list(metrics)
     if shown is not None and len(rows) > shown:
         rows = [metric for metric in metrics if metric.change != 0]
-    headers = ["metric", report.old.run_id[:6], report.new.run_id[:6], "change", "%"]
+    headers = ["metric", "old", "new", "change", "%"]
     table(headers, [_metric_row(metric) for metric in _first(rows, shown)], right=[1, 2, 3, 4])
     _and_more(rows, shown, "")
     if (same := len(metrics) - len(rows)) > 0:

@@ -124,7 +124,7 @@ def test_an_output_that_is_a_file_takes_one_line() -> None:
 def test_metrics_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     metrics = (MetricChange("a", 0.5, 0.25), MetricChange("b", 1.0, 1.0), MetricChange("c", None, 2.0))
     assert shown(capsys, replace(NOTHING, metrics=metrics)).endswith(
-        "\nmetrics\nmetric\taaaa11\tbbbb22\tchange\t%\na\t0.5\t0.25\t-0.25\t-50.00\nb\t1\t1\t=\t\nc\t\t2\t\t\n"
+        "\nmetrics\nmetric\told\tnew\tchange\t%\na\t0.5\t0.25\t-0.25\t-50.00\nb\t1\t1\t=\t\nc\t\t2\t\t\n"
     )
 
 
