@@ -43,6 +43,7 @@ _FIRST_LOOK = 2
 
 Name = tuple[str, str]
 """Of something that came out otherwise: its kind, and its name."""
+_Changed = tuple[tuple[Suspect, ...], tuple[Suspect, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,8 @@ def check(
         if findings := repeating.findings(first, plain[-1]):
             found = Verdict(tuple(plain), findings)
             on_difference(found)
-            return _Search(project, repeating, options.times, found).search() if options.cause else found
+            changed = _changed(project, *found.pair)
+            return _Search(repeating, options.times, found, changed).search() if options.cause else found
     found = Verdict(tuple(plain))
     return _with_another_hash_seed(repeating, found) if options.vary_hash else found
 
@@ -183,15 +185,22 @@ def _names(findings: Iterable[Finding]) -> tuple[Name, ...]:
 
 
 class _Search:
-    """For the causes of what came out otherwise."""
+    """For the causes of what came out otherwise.
 
-    def __init__(self, project: Project, repeating: Repeating, times: int, found: Verdict) -> None:
+    Args:
+        repeating: What runs the experiment.
+        times: How often it has to give the same with something held fixed before that is the cause.
+        found: What came out otherwise.
+        changed: What was not the same before these runs: of the config, and of the files.
+    """
+
+    def __init__(self, repeating: Repeating, times: int, found: Verdict, changed: _Changed) -> None:
         self._repeating = repeating
         self._times = times
         self._found = found
         self._names = _names(found.findings)
         self._trials: list[Trial] = []
-        self._config, self._files = _changed(project, *found.pair)
+        self._config, self._files = changed
 
     def search(self) -> Verdict:
         kinds = (*HELD, *([CONFIG] if self._config else []))
@@ -270,7 +279,7 @@ class _Search:
         )
 
 
-def _changed(project: Project, old: Ended, new: Ended) -> tuple[tuple[Suspect, ...], tuple[Suspect, ...]]:
+def _changed(project: Project, old: Ended, new: Ended) -> _Changed:
     """What two runs of one experiment were made from and was not the same: of the config, and of the files."""
     found = [
         suspect

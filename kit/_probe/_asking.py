@@ -75,12 +75,14 @@ class Watch:
         """
         frames = list(self._frames(direct=direct))
         inner = frames[0][1] if frames else None
-        own = next((frame for sort, frame in frames if sort == "task"), None)
+        depth = next((depth for depth, (sort, _) in enumerate(frames) if sort == "task"), None)
+        own = None if depth is None else frames[depth][1]
         if inner is None or (own is None and any(sort == "other" for sort, _ in frames)):
             return None
         asks = own or inner  # a thread of a library has nothing of the task below it
         file, line = asks.f_code.co_filename, asks.f_lineno
-        if own is inner or (own is not None and inner.f_code.co_name != "<module>"):  # no library that is imported
+        imported = any(frame.f_code.co_name == "<module>" for _, frame in frames[:depth])  # a library
+        if own is not None and not imported:
             self._note(kind, call, file, line, through=None if own is inner else _package(inner))
         place = f"{self._relative(file)}:{line}"
         return f"{place}/{next(self._counters.setdefault(place, itertools.count()))}"

@@ -103,20 +103,27 @@ def _replace_dates(watch: Watch, clock: _Clock) -> None:
     builtins.__import__ = import_it
 
 
+_REAL: dict[type, Any] = {}
+"""For which class each of these stands in."""
+
+
+class _StandIn(type):
+    """A class that is taken for another, and of which every instance is one of that."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _REAL[cls]) if cls in _REAL else super().__instancecheck__(instance)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, _REAL[cls]) if cls in _REAL else super().__subclasscheck__(other)
+
+    def __call__(cls, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the class takes them
+        return _REAL[cls](*arguments, **named) if cls in _REAL else super().__call__(*arguments, **named)
+
+
 def _dates(clock: _Clock) -> Iterable[type]:
-    """Classes that are taken for the real ones, and that make instances of those wherever they say what time it is."""
     real_datetime, real_date = dt.datetime, dt.date
 
-    class _Meta(type):
-        def __instancecheck__(cls, instance: object) -> bool:
-            return (
-                isinstance(instance, stood_in_for[cls]) if cls in stood_in_for else super().__instancecheck__(instance)
-            )
-
-        def __subclasscheck__(cls, other: type) -> bool:
-            return issubclass(other, stood_in_for[cls]) if cls in stood_in_for else super().__subclasscheck__(other)
-
-    class datetime(real_datetime, metaclass=_Meta):  # type: ignore[misc, valid-type]  # noqa: N801 - its name is pickled
+    class datetime(real_datetime, metaclass=_StandIn):  # type: ignore[misc, valid-type]  # noqa: N801
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
             seconds = clock.read("datetime.now()")
@@ -130,13 +137,11 @@ def _dates(clock: _Clock) -> Iterable[type]:
         def today(cls) -> dt.datetime:
             return cls.now()
 
-    class date(real_date, metaclass=_Meta):  # type: ignore[misc, valid-type]  # noqa: N801
+    class date(real_date, metaclass=_StandIn):  # type: ignore[misc, valid-type]  # noqa: N801
         @classmethod
         def today(cls) -> dt.date:
             seconds = clock.read("date.today()")
             return real_date.today() if seconds is None else real_date.fromtimestamp(seconds)
 
-    stood_in_for: dict[type, type] = {datetime: real_datetime, date: real_date}
-    for made, real in stood_in_for.items():
-        made.__module__, made.__qualname__ = real.__module__, real.__qualname__
-    return stood_in_for
+    _REAL.update({datetime: real_datetime, date: real_date})
+    return tuple(_REAL)

@@ -73,7 +73,7 @@ def _hold_torch(torch: Any, watch: Watch, seed: int) -> None:  # noqa: ANN401 - 
         torch.manual_seed(_number(seed, question))
         return int(torch.initial_seed())
 
-    class _AlsoReal(type):
+    class _AlsoReal(type(real)):  # type: ignore[misc]
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, real)
 
