@@ -143,6 +143,7 @@ def is_stopped(process: subprocess.Popen[bytes]) -> bool:
     return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_stopped_between_its_commit_and_its_starts_starts_nothing_twice(tmp_path: Path) -> None:
     """Past the lease another one gives its run up and tries again; when it goes on, it finds the run taken."""
     schedules = {"often": "trigger: {interval: 1 s}\nexperiment: works"}
@@ -362,6 +363,7 @@ def locked(database: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+@pytest.mark.slow
 def test_a_locked_store_keeps_the_scheduler_waiting_and_runs_go_on(tmp_path: Path) -> None:
     schedules = {"often": "trigger: {interval: 1 s}\nexperiment: works\nretry: 3"}
     with running_production(tmp_path, schedules) as production:
@@ -378,6 +380,7 @@ def test_a_locked_store_keeps_the_scheduler_waiting_and_runs_go_on(tmp_path: Pat
     print(f"\n{account}")  # noqa: T201
 
 
+@pytest.mark.slow
 def test_a_scheduler_can_be_stopped_while_its_store_is_locked(tmp_path: Path) -> None:
     with running_production(tmp_path, {"often": "trigger: {interval: 1 s}\nexperiment: works"}) as production:
         production.meet(mlflow=False)
@@ -424,6 +427,7 @@ def test_a_damaged_store_is_refused_with_the_fix_which_works(tmp_path: Path) -> 
     print(f"\n{account}")  # noqa: T201
 
 
+@pytest.mark.slow
 def test_a_store_that_is_damaged_under_a_scheduler_ends_it(tmp_path: Path) -> None:
     """Trying again helps with what is locked or full, not with that."""
     with running_production(tmp_path, {"often": "trigger: {interval: 1 s}\nexperiment: works"}) as production:
@@ -440,6 +444,7 @@ READ_ONLY = """
 mount --bind "$PWD" "$PWD" && mount -o remount,ro,bind "$PWD" && cd "$PWD" && exec "$0" scheduler"""
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     mounted = unshared("--mount")
     with running_production(tmp_path, {"often": "trigger: {interval: 1 s}\nexperiment: works"}) as production:
@@ -456,6 +461,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     assert said.count("that the folder can be written") == 2, said
 
 
+@pytest.mark.slow
 def test_sigterm_twice_stops_a_scheduler_once(tmp_path: Path) -> None:
     """Its run goes on, and the next scheduler settles it."""
     schedules = {"often": "trigger: {interval: 1 s}\nexperiment: works\noverrides: [+seconds=2]"}

@@ -129,6 +129,10 @@ def dvc(root: Path, *arguments: str) -> None:
     )
 
 
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
 def csv_of(seed: int) -> str:
     numbers = random.Random(seed)
     rows = [[numbers.random() for _ in range(3)] for _ in range(60)]
@@ -275,6 +279,7 @@ def test_what_is_not_the_same_is_named(laboratory: Laboratory, tmp_path: Path) -
     assert first_suspicion(code) == ("code", "src/tiny/helper.py")
 
 
+@pytest.mark.slow
 def test_chance_is_found_out_by_repeating(laboratory: Laboratory) -> None:
     run = laboratory.run("experiment=chance")
     found = laboratory.reproduce(run, "--repeats", "3", code=ExitCode.DIFFERENT)
@@ -299,13 +304,14 @@ def test_a_secret_of_the_command_line_is_asked_for(laboratory: Laboratory) -> No
     assert not [path for path in kept if b"xyzzy" in path.read_bytes() and path.name != "console.log"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_repeated_is_refused(laboratory: Laboratory) -> None:
     lab = laboratory
     run = lab.run("experiment=chance", "+unsaved=1")
     bad = lab.refused("reproduce", run, "--tolerance", "luck=much", code=ExitCode.USER)
     assert "'much' is no tolerance" in bad.err
 
-    (lab.root / "src/tiny/learn.py").open("a").write("# not committed\n")
+    append(lab.root / "src/tiny/learn.py", "# not committed\n")
     dirty = lab.run("experiment=chance")
     git(lab.root, "checkout", "--quiet", "src/tiny/learn.py")
     git(lab.root, "update-ref", "-d", f"refs/kit/runs/{dirty}")
@@ -320,7 +326,7 @@ def test_what_cannot_be_repeated_is_refused(laboratory: Laboratory) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_whenever_it_is_stopped_the_users_own_is_as_it_was(tmp_path: Path, number: signal.Signals) -> None:
     lab = Laboratory(tmp_path)
-    (lab.root / "src/tiny/learn.py").open("a").write("# not committed\n")
+    append(lab.root / "src/tiny/learn.py", "# not committed\n")
     run = lab.run()
     began = time.monotonic()
     lab.reproduce(run)

@@ -441,9 +441,25 @@ def _is_due(trigger: Trigger, at: datetime) -> bool:
     return next_after(trigger, at - TICK) == at
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(schedules=projects(), start=st.sampled_from(STARTS), story=steps)
+def stories(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A test of so many stories."""
+    told = given(schedules=projects(), start=st.sampled_from(STARTS), story=steps)
+    drawn = settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return lambda test: drawn(told(test))
+
+
+@stories(200)
 def test_everything_that_was_due_is_accounted_for_once(
+    schedules: list[Schedule], start: datetime, story: list[tuple[str, int, int]]
+) -> None:
+    told = Story(schedules, start)
+    told.play(story)
+    told.finish_all()
+
+
+@pytest.mark.slow
+@stories(1000)
+def test_it_is_in_a_thousand_stories(
     schedules: list[Schedule], start: datetime, story: list[tuple[str, int, int]]
 ) -> None:
     told = Story(schedules, start)
