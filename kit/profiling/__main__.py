@@ -36,16 +36,17 @@ _WRITING = 20.0
 
 def main(run: RunPaths, source: Path, pid: int, control: socket.socket) -> None:
     """Keep py-spy until the task is done, or its process is gone."""
-    with tempfile.TemporaryDirectory(prefix="profile-", dir=run.root) as folder:
-        stacks = Path(folder) / "stacks"
+    # Without a name: what py-spy writes has the command lines of processes, and whoever is killed leaves none of it.
+    with tempfile.TemporaryFile(dir=run.root) as stacks:
         spy = subprocess.Popen(
             [
                 *(str(_pyspy.program()), "record", "--pid", str(pid), "--subprocesses", "--rate", str(_RATE)),
                 # A process that is stopped a hundred times a second is another one; and were py-spy killed just then,
                 # it would stay stopped.
                 "--nonblocking",
-                *("--full-filenames", "--format", "raw", "--output", str(stacks)),
+                *("--full-filenames", "--format", "raw", "--output", f"/dev/fd/{stacks.fileno()}"),
             ],
+            pass_fds=(stacks.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,7 +62,8 @@ def main(run: RunPaths, source: Path, pid: int, control: socket.socket) -> None:
         seconds = time.time() - began
         _stop(spy)
         try:
-            _draw(run, source, pid, stacks, seconds)
+            stacks.seek(0)
+            _draw(run, source, pid, stacks.read().decode(errors="replace"), seconds)
         except (OSError, ValueError) as error:
             _say(control, f"{error}\n".encode())
         else:
@@ -109,7 +111,7 @@ def _stop(spy: subprocess.Popen[bytes]) -> None:
     spy.wait()
 
 
-def _draw(run: RunPaths, source: Path, pid: int, stacks: Path, seconds: float) -> None:
+def _draw(run: RunPaths, source: Path, pid: int, stacks: str, seconds: float) -> None:
     # Not before: they load while py-spy works.
     from kit._files import write_atomic
     from kit.profiling._stacks import Places, read_stacks
@@ -117,9 +119,9 @@ def _draw(run: RunPaths, source: Path, pid: int, stacks: Path, seconds: float) -
     from kit.trackers.base import Artifact
     from kit.trackers.spool import Spool
 
-    if not stacks.exists():
+    if not stacks:
         raise ValueError("py-spy wrote nothing")
-    tree = read_stacks(stacks.read_text(errors="replace"), pid, Places(source, Path(__file__).parent.parent))
+    tree = read_stacks(stacks, pid, Places(source, Path(__file__).parent.parent))
     run.profile.mkdir(mode=0o700, exist_ok=True)
     picture = run.profile / FLAMEGRAPH
     write_atomic(picture, draw(tree, title=f"run {run.root.name}", rate=_RATE, seconds=seconds))

@@ -112,8 +112,8 @@ def test_the_task_is_what_is_seen(root: Path) -> None:
     }
     assert rows["train (src/tiny/train.py)"] in {"1", "2"}  # not below all that kit does to get there
     assert (open_project(root).paths.run(run_id).log).read_text() == "computed\n"
-    for path in (root / ".kit" / "runs" / run_id / "profile").rglob("*"):
-        assert "hunter2" not in path.read_text()
+    for path in (path for path in (root / ".kit" / "runs" / run_id).rglob("*") if path.is_file()):
+        assert b"hunter2" not in path.read_bytes()
     assert not marked("KIT_RUN_ID", run_id)
 
 
@@ -179,7 +179,6 @@ def test_a_profiler_that_may_not_look_says_so_once(root: Path) -> None:
     assert done.stderr.count("no flame graph: py-spy cannot look into the run") == 1
     paths = open_project(root).paths.run(json.loads(done.stdout)["run_id"])
     assert not paths.profile.exists()
-    assert not list(paths.root.glob("profile-*"))
 
 
 @pytest.mark.parametrize("other", ["--schedule=nightly", "--cron=0 2 * * *"])
