@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from kit import _clock, config, recovery, vcs
 from kit._near import did_you_mean, nearest
-from kit._process import is_alive, this_process
+from kit._process import boot_id, is_alive, this_process
 from kit.errors import KitError, UserError
 from kit.executors._token import take, taken_by
 from kit.executors.base import Handle
@@ -93,13 +93,20 @@ def launch(
 def ended(project: Project, run_id: str) -> RunRecord:
     """The run after nothing of it is left to do. Should its supervisor have failed to say so, it is lost.
 
+    One that was given up meanwhile, and resumed under another supervisor, is not this process's to judge.
+
     Raises:
         UserError: If the run was discarded.
     """
     record = project.store.get(run_id)
-    if record.status.is_terminal:
+    if record.status.is_terminal or _is_with_another(project, run_id):
         return record
     return recovery.lose(project, record, _last_words(project, run_id))
+
+
+def _is_with_another(project: Project, run_id: str) -> bool:
+    owner = taken_by(project.paths.run(run_id))
+    return owner is not None and (owner.boot != boot_id() or is_alive(owner))
 
 
 def _last_words(project: Project, run_id: str) -> str:

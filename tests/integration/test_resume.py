@@ -15,7 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
+from kit import _clock
+from kit._process import this_process
+from kit.executors._token import take
 from kit.paths import ProjectPaths
+from kit.project import open_project
+from kit.states import RunStatus
+from kit.stores import RunQuery
 from kit.trackers.spool import points_of
 from tests.conftest import git
 from tests.support import (
@@ -80,6 +86,51 @@ FILES = {
                     raise RuntimeError("the machine is on fire")
                 os.kill(os.getpid(), signal.SIGKILL)
         ''',
+    "src/tiny/network.py": '''
+        """A small network with all that has a state: weights, an optimizer with momentum, dropout, random batches."""
+
+        import kit
+        import torch
+        from torch import nn
+
+        from tiny.learning import die
+
+
+        def learns(cfg: dict, run: kit.Run) -> dict[str, float]:
+            torch.manual_seed(run.seed)
+            x = torch.randn(256, 8)
+            y = (x.sum(dim=1, keepdim=True) > 0).float()
+            model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 1))
+            optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+            first = 0
+            if (latest := run.latest_checkpoint()) is not None:
+                epoch, folder = latest
+                state = torch.load(folder / "state.pt", weights_only=True)
+                model.load_state_dict(state["model"])
+                optimizer.load_state_dict(state["optimizer"])
+                torch.set_rng_state(state["random"])
+                first = epoch + 1
+            for epoch in range(first, cfg["steps"]):
+                for rows in torch.randperm(len(x)).split(64):
+                    loss = nn.functional.binary_cross_entropy_with_logits(model(x[rows]), y[rows])
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    run.log({"batch_loss": loss})
+                run.log({"loss": loss}, step=epoch)
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+                with run.checkpoint(epoch) as folder:
+                    torch.save(state | {"random": torch.get_rng_state()}, folder / "state.pt")
+                die(run, cfg, epoch)
+            return {"weights": sum(float(each.abs().sum()) for each in model.parameters())}
+        ''',
+    "conf/experiment/network.yaml": """
+        # @package _global_
+        task: tiny.network.learns
+        steps: 6
+        die_at: []
+        how: kill
+        """,
     "conf/experiment/learning.yaml": """
         # @package _global_
         task: tiny.learning.learns
@@ -191,6 +242,39 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(world: World) -> N
         "begins at 6, version 1, None",
     ]
     assert world.kit("runs", "--json", "--status", "succeeded").json()[0]["run_id"] == last["run_id"]
+
+
+def test_pytorch_on_a_cpu_goes_on_bit_for_bit(world: World) -> None:
+    pytest.importorskip("torch")
+    straight = world.run("experiment=network", code=0)["run_id"]
+    stopped = world.run("experiment=network", "die_at=[2]", code=1)["run_id"]
+    assert world.run("--resume", "last", code=0)["run_id"] == stopped
+    assert world.spool(stopped) == world.spool(straight)
+    assert world.series(stopped) == world.series(straight)
+
+
+def test_a_supervisor_that_was_taken_for_dead_leaves_the_run_to_the_one_that_has_it(world: World) -> None:
+    client = start_kit(world.root, "run", "experiment=learning", "steps=1000", "pause=0.2", env=world.env)
+    project = open_project(world.root)
+    store = project.store
+
+    def running() -> str | None:
+        found = store.runs(RunQuery(statuses=frozenset({RunStatus.RUNNING}), limit=1))
+        return found[0].run_id if found and found[0].supervisor is not None else None
+
+    run_id = until(running, "the run to be under way")
+    assert run_id is not None
+    paths = project.paths.run(run_id)
+    store.transition(run_id, RunStatus.LOST, at=_clock.now())  # as from another machine, which cannot see it
+    paths.taken.unlink()
+    assert take(paths, this_process())
+    begun = store.resume(run_id, at=_clock.now(), starter=this_process())
+    until(lambda: client.poll() is not None, "its client to be told")
+    client.communicate()
+    until(lambda: processes_of(world.root) == [], "everything of the old one to be gone")
+    found = store.get(run_id)
+    assert found == begun
+    store.transition(run_id, RunStatus.CANCELLED, at=_clock.now())
 
 
 def test_it_goes_on_with_the_code_and_data_that_it_began_with(world: World) -> None:
