@@ -14,6 +14,7 @@ __all__ = ["ask_tracking", "check_disk", "check_reach", "check_space"]
 
 _GB = 10**9
 _PLENTY = 100 * _GB
+_FREE = "Free some space before runs fail; `kit gc` shows what kit can spare."
 """However small a part of the disk it is."""
 
 
@@ -33,9 +34,9 @@ def check_space(free: int, total: int) -> Check:
     what = f"{amount(free)} free of {amount(total)} ({share:.0%})"
     values = {"free_bytes": free, "total_bytes": total}
     if free < _GB or (share < 0.02 and free < _PLENTY):
-        return Check("disk", State.BAD, what, "Free some space: runs fail when there is none.", values)
+        return Check("disk", State.BAD, what, _FREE, values)
     if share < 0.1 and free < _PLENTY:
-        return Check("disk", State.WARNING, what, "Free some space before runs fail.", values)
+        return Check("disk", State.WARNING, what, _FREE, values)
     return Check("disk", State.OK, what, values=values)
 
 
