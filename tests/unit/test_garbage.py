@@ -12,13 +12,13 @@ from pathlib import Path
 import filelock
 import pytest
 
-from kit import _clock, worktrees
+from kit import _clock, planning, worktrees
 from kit._git_fetch import watch_ref
 from kit._process import ProcessId, identify, this_process
 from kit.errors import HostError, UserError
 from kit.executors._token import take
 from kit.garbage import Garbage, Kind, Scope, find, free
-from kit.models import Origin
+from kit.models import Origin, Request
 from kit.project import Project, open_project
 from kit.states import RunStatus
 from kit.stores.base import RunQuery
@@ -141,6 +141,25 @@ def test_what_a_killed_command_left_of_a_run_goes_when_it_is_not_young(opened: P
     assert not opened.paths.run("a1").root.exists()
     # Whose that is cannot be known: it may have been fetched from another clone.
     assert run_refs(opened.root) == ["refs/kit/runs/b2"]
+
+
+def test_a_run_that_was_planned_and_never_started_goes_with_its_snapshot(opened: Project, later: datetime) -> None:
+    """As when its command is killed just then."""
+    write(opened.root, {"notes.txt": "uncommitted"})
+    planned = planning.plan(opened, Request())
+    assert run_refs(opened.root) == [planned.snapshot.code.ref]
+    assert found(opened, _clock.now()) == []
+    assert freed(opened, later) == [(Kind.STILLBORN, planned.run_id)]
+    assert run_refs(opened.root) == []
+
+
+def test_what_cannot_be_planned_leaves_nothing(opened: Project) -> None:
+    (opened.root / "src" / "tiny" / "huge.bin").write_bytes(bytes(8 << 20))
+    for index in range(130):
+        os.link(opened.root / "src/tiny/huge.bin", opened.root / f"src/tiny/huge{index}.bin")
+    with pytest.raises(UserError, match="untracked files"):
+        planning.plan(opened, Request())
+    assert list(opened.paths.runs.iterdir()) == []
 
 
 def test_a_run_that_ran_stays_although_the_store_does_not_know_it(opened: Project, later: datetime) -> None:
