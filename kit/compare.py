@@ -70,6 +70,17 @@ class Difference:
     metrics: tuple[MetricChange, ...]
     note: str | None = None
 
+    @property
+    def seed(self) -> Change | None:
+        """What the generators were seeded with, if that changed."""
+        return next((Change("seed", change.old, change.new) for change in self.config if change.name == "(seed)"), None)
+
+    @property
+    def values(self) -> tuple[Change, ...]:
+        """What changed in the config but for the seed, which it may have as a key, too."""
+        seeds = {"(seed)", "seed"} if self.seed is not None else set()
+        return tuple(change for change in self.config if change.name not in seeds)
+
 
 def compare(project: Project, old: RunRecord, new: RunRecord) -> Difference:
     """Compare two runs by what was recorded of them. A snapshot that is gone only costs the diff of the code.

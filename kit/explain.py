@@ -141,8 +141,8 @@ def factors_of(found: Difference, old: RunSpec, new: RunSpec, *, config_dir: str
         Factor.DATA: [change.name for change in found.data],
         Factor.CODE: [*sorted(code, key=_is_prose), *(change.name for change in found.omitted)],
         Factor.ENVIRONMENT: [_as_text(c) for c in found.environment if c.name != "(lock)"],
-        Factor.CONFIG: [_as_text(change) for change in found.config if change.name != "(seed)"],
-        Factor.SEED: [_as_text(change) for change in found.config if change.name == "(seed)"],
+        Factor.CONFIG: [_as_text(change) for change in found.values],
+        Factor.SEED: [_as_text(found.seed)] if found.seed else [],
     }
     return {factor: tuple(names) for factor, names in named.items() if names}
 

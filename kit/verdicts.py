@@ -182,10 +182,8 @@ def _suspects(found: Difference) -> Iterator[Suspect]:
         yield Suspect(SuspectKind.CODE, found.note)
     yield from _each(SuspectKind.CODE, found.omitted)
     yield from _each(SuspectKind.ENVIRONMENT, found.environment)
-    yield from _each(SuspectKind.CONFIG, (change for change in found.config if change.name != "(seed)"))
-    for change in found.config:
-        if change.name == "(seed)":
-            yield Suspect(SuspectKind.SEED, "seed", change.old, change.new)
+    yield from _each(SuspectKind.CONFIG, found.values)
+    yield from _each(SuspectKind.SEED, [found.seed] if found.seed else [])
     yield from _each(SuspectKind.HARDWARE, found.host)
 
 
