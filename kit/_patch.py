@@ -14,6 +14,7 @@ from kit.redact import MASK, looks_secret
 __all__ = ["FilePatch", "Line", "mask_patch", "split_patch"]
 
 _FILE = "diff --git "
+_HIDDEN = "(a file of secrets, by its name: not shown)"
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(rb'\\([0-7]{3}|[abtnvfr"\\])')
@@ -67,6 +68,11 @@ class FilePatch:
     @property
     def binary(self) -> bool:
         return any(line.startswith(("Binary files ", "GIT binary patch")) for line in self.head)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is not shown, as a file of secrets."""
+        return _HIDDEN in self.head
 
     @property
     def mode(self) -> tuple[str, str] | None:
@@ -171,7 +177,7 @@ def _masked(patch: FilePatch, secrets: KnownSecrets) -> FilePatch:
     head = tuple(map(secrets.mask, patch.head))
     python = patch.path.endswith((".py", ".pyi"))
     if patch.body and (looks_secret(patch.path) or looks_secret(patch.was or patch.path)):
-        return FilePatch(patch.path, patch.kind, patch.was, (*head, "(a file of secrets, by its name: not shown)"), ())
+        return FilePatch(patch.path, patch.kind, patch.was, (*head, _HIDDEN), ())
     body: list[str] = []
     hunk: list[str] = []
     for line in patch.body:

@@ -18,7 +18,10 @@ _TEXT = {".csv": ",;\t|", ".tsv": "\t"}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`columns` maps each name to its type; a CSV file does not say any, and its first line has the names."""
+    """`columns` maps each name to its type; a CSV file does not say any.
+
+    A CSV file's first record has the names, unless all of it is numbers: then there are none.
+    """
 
     rows: int
     columns: Mapping[str, str]
@@ -79,10 +82,21 @@ def _csv(file: Path, delimiters: str) -> Shape:
         delimiter = max(delimiters, key=first.count)
         try:
             records: Iterator[list[str]] = filter(None, csv.reader(opened, delimiter=delimiter))  # no empty lines
-            columns = next(records, [])
-            return Shape(sum(1 for _ in records), dict.fromkeys(columns, ""))
+            first_record = next(records, [])
+            rows = sum(1 for _ in records)
+            if first_record and all(map(_is_number, first_record)):
+                return Shape(rows + 1, {})
+            return Shape(rows, dict.fromkeys(first_record, ""))
         except csv.Error as error:
             raise NoShape(f"it cannot be read as CSV: {error}") from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kit import worktrees
 from kit._dvc_cache import Cache, DamagedListing, find_cache
 from kit._shapes import NoShape, Shape, is_table, read_shape
 from kit.compare import data_differs, spec_of
 from kit.errors import KitError
 from kit.models import DataVersion, RunRecord
 from kit.project import Project
+from kit.redact import mask
 
 __all__ = ["Content", "DataChange", "FileChange", "Limits", "compare_data", "fetch", "files_of", "size_of"]
 
@@ -133,6 +133,8 @@ def fetch(project: Project, old: RunRecord, new: RunRecord) -> None:
         ServiceError: If data can neither be found nor pulled.
         HostError: If the disk refuses.
     """
+    from kit import worktrees  # with all that changes data: those who only look do not wait for it
+
     cache = find_cache(project.root)
     specs = [spec_of(project, record) for record in (old, new)]
     before, after = ({version.path: version for version in spec.snapshot.data} for spec in specs)
@@ -253,7 +255,8 @@ class _Reader:
         except (NoShape, OSError) as error:
             return content, str(error)
         self._bytes -= read
-        return replace(content, shape=shape), None
+        columns = {mask(name): kind for name, kind in shape.columns.items()}  # in a file of secrets, its first line
+        return replace(content, shape=Shape(shape.rows, columns)), None
 
 
 def _files(old: Mapping[str, str], new: Mapping[str, str]) -> list[FileChange]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_COLUMNS = 10
 _DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """What makes text run the other way, so that code reads as what it is not."""
 CONTROLS = (
@@ -83,12 +84,18 @@ def file_details(change: FileChange) -> str:
     parts = [
         pair(_size(change.old), _size(change.new)),
         pair(*rows, unit="row"),
-        *(f"+ column {name}" for name in change.added_columns),
-        *(f"- column {name}" for name in change.removed_columns),
-        *(f"{name} {old} → {new}" for name, old, new in change.retyped_columns),
+        _columns("+ column", change.added_columns),
+        _columns("- column", change.removed_columns),
+        _columns("retyped column", [f"{name} {old} → {new}" for name, old, new in change.retyped_columns]),
         change.note,
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _columns(what: str, names: Sequence[str]) -> str | None:
+    if len(names) > _COLUMNS:
+        return f"{what}s {', '.join(names[:_COLUMNS])} and {len(names) - _COLUMNS:,} more"
+    return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else None
 
 
 def _of(version: DataVersion | None, ask: Callable[[DataVersion], object]) -> str | None:

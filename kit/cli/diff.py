@@ -85,6 +85,7 @@ def _as_json(report: Report) -> dict[str, Any]:
                 "added": patch.added,
                 "removed": patch.removed,
                 "binary": patch.binary,
+                "hidden": patch.hidden,
             }
             for patch in split_patch(found.code)
         ],

@@ -117,6 +117,7 @@ def test_everything_is_in_the_json(original: Made) -> None:
     assert found["seed"] == {"old": 7, "new": 8}
     assert {file["path"] for file in found["files"]} >= {"src/tiny/rated.py", "data/x.dvc", "settings.yaml"}
     assert (found["old"]["status"], found["new"]["dirty"]) == ("succeeded", True)
+    assert {file["path"] for file in found["files"] if file["hidden"]} == {"secrets.yaml"}
     assert found["omitted"][0]["name"] == ".env"
 
 

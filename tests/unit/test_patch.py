@@ -127,7 +127,7 @@ def test_a_file_of_secrets_is_only_named(repo: Path, path: str) -> None:
     assert "word" not in shown
     assert f"+++ b/{path}\n(a file of secrets, by its name: not shown)\n" in shown
     assert shown.endswith("-1\n+2\n")
-    assert [patch.path for patch in split_patch(shown)] == [path, "z"]
+    assert [(patch.path, patch.hidden) for patch in split_patch(shown)] == [(path, True), ("z", False)]
 
 
 def test_python_that_only_names_a_secret_is_shown(repo: Path) -> None:

@@ -46,6 +46,8 @@ def test_a_table_is_told_by_its_name(name: str, expected: bool) -> None:
         ('a|b\n"x\ny"|2\n', 1, ["a", "b"]),
         ("\ufeffa,b\n1,2\n", 1, ["a", "b"]),
         ("a,b\n\0,2\n", 1, ["a", "b"]),
+        ("1,2.5\n3,nan\n", 2, []),
+        ("country,2012,2013\nx,1,2\n", 1, ["country", "2012", "2013"]),
     ],
 )
 def test_rows_of_a_csv_file(tmp_path: Path, content: str, rows: int, columns: list[str]) -> None:

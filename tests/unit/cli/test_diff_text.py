@@ -107,7 +107,7 @@ def test_data_is_told_file_by_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         "\ndata  1 removed, 1 changed\n"
         "  ~ data/x: aaaaaaaa → bbbbbbbb, 1 → 3 files, 1 kB\n"
-        "      ~ a.parquet: 400 B → 2 kB, 10 → 12 rows, - column y, x int64 → double\n"
+        "      ~ a.parquet: 400 B → 2 kB, 10 → 12 rows, - column y, retyped column x int64 → double\n"
         "      + b.csv: 5 B, too large\n"
         "      > d.txt (was c.txt)\n"
         "  - data/y: cccccccc, 1 kB\n"
@@ -200,3 +200,7 @@ def test_words() -> None:
     assert short_package(LOCK) == Change("(lock)", "a" * 12, "b" * 12)
     assert short_package(Change("numpy", "1", "2")) == Change("numpy", "1", "2")
     assert file_details(FileChange("x", "added", None, Content("1"))) == ""
+    wide = Content("1", 1, Shape(1, {f"c{n}": "" for n in range(13)}))
+    assert file_details(FileChange("x", "changed", wide, replace(wide, shape=Shape(1, {"a": "", "b": ""})))) == (
+        "1 B, 1 row, + columns a, b, - columns c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 3 more"
+    )
