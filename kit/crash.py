@@ -8,7 +8,6 @@ import linecache
 import os
 import shutil
 import sys
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -62,21 +61,27 @@ class Site:
     Args:
         paths: Its folder.
         spec: With its secrets.
+
+    Attributes:
+        secrets: What nothing that is told of it may show.
     """
 
     def __init__(self, paths: RunPaths, spec: RunSpec) -> None:
         self._paths = paths
         self._spec = spec
         self._root = Path(spec.worktree or spec.project_root)
+        self.secrets = secrets_of(spec)
         shutil.rmtree(paths.crash, ignore_errors=True)  # that of a run that is resumed is not of this try
 
-    @cached_property
-    def secrets(self) -> KnownSecrets:
-        """What nothing that is told of it may show."""
-        return secrets_of(self._spec)
+    def look(self, error: BaseException) -> None:
+        """Learn what is secret in the frames that it came through, and which code they ran.
 
-    def recall_code(self, error: BaseException) -> None:
-        """Have tracebacks and debuggers show the code that ran, and not what lies there by now: a run takes hours."""
+        From then on tracebacks and debuggers show that code, and not what lies there by now: a run takes hours.
+        """
+        try:
+            self.secrets = self.secrets.adding(capsule.secrets_in(error, self._place()))
+        except Exception as failure:  # noqa: BLE001 - the run failed already, and that is what counts
+            _warn("what is secret in its frames could not be learned", failure)
         with contextlib.suppress(KitError, OSError, ValueError):
             for file in capsule.files_of(error, self._place()):
                 path = Path(file).relative_to(self._root).as_posix()
@@ -91,8 +96,11 @@ class Site:
             taken = capsule.take(error, self._spec, self._place(), at=_clock.now())
             capsule.write(taken, capsule.as_text(taken), self._paths.crash)
         except Exception as failure:  # noqa: BLE001 - the run failed already, and that is what counts
-            said = mask(f"{type(failure).__name__}: {failure}")
-            print(f"warning: no crash capsule could be written: {said}", file=sys.stderr)  # noqa: T201
+            _warn("no crash capsule could be written", failure)
 
     def _place(self) -> capsule.Place:
         return capsule.Place(self._root, self.secrets, _NOT_THE_TASKS)
+
+
+def _warn(what: str, failure: Exception) -> None:
+    print(f"warning: {what}: {mask(f'{type(failure).__name__}: {failure}')}", file=sys.stderr)  # noqa: T201

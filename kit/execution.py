@@ -183,7 +183,7 @@ class _Execution:
 
     def _crashed(self, error: BaseException) -> Result:
         """Tell it, keep it, and let whoever waits for it look into it."""
-        self._site.recall_code(error)
+        self._site.look(error)
         result = _told(error, self._site.secrets.mask)
         self._site.leave(error)
         trace = crash.task_frames(error)

@@ -6,6 +6,7 @@ in a message or in a variable called `text`. Pure functions.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -117,9 +118,18 @@ def _alone(text: str) -> str:
 
 
 def _spellings(value: str) -> set[str]:
-    """As it stands in a URL, in JSON and in Python's own notation."""
+    """As it stands in a URL, in JSON, in Python's own notation, and inside of something in base64."""
     written = {value, value.strip(), quote(value), quote(value, safe=""), quote_plus(value), unquote(value)}
-    return written | {json.dumps(value)[1:-1], repr(value)[1:-1]}
+    written |= {json.dumps(value)[1:-1], repr(value)[1:-1]}
+    return written | {text for text in _in_base64(value.encode()) if len(text) >= _WITHIN_WORDS}
+
+
+def _in_base64(value: bytes) -> Iterator[str]:
+    """What all texts in base64 that have it inside have in common; where it begins decides which of three it is."""
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + value).decode().rstrip("=")
+        whole = (before + len(value)) % 3 == 0
+        yield text[(before * 8 + 5) // 6 : len(text) if whole else len(text) - 1]
 
 
 def _assignments(text: str) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kit.capsule._record import DUMP, READABLE, Capsule, Value, read, write
-from kit.capsule._taking import Place, files_of, take
+from kit.capsule._taking import Place, files_of, secrets_in, take
 from kit.capsule._text import as_text, notes_on
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "notes_on",
     "post_mortem",
     "read",
+    "secrets_in",
     "take",
     "write",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -18,10 +18,10 @@ from kit.capsule._values import Describer
 from kit.known_secrets import KnownSecrets
 from kit.models import RunSpec
 
-__all__ = ["Place", "files_of", "take"]
+__all__ = ["Place", "files_of", "secrets_in", "take"]
 
 _SECONDS = 3.0
-"""How long reading all values may take; they are read twice."""
+"""How long reading all values may take; they are read twice, once for the secrets among them."""
 _RAISED = 8
 _FRAMES = 60
 _FIRST_FRAMES = 15
@@ -58,17 +58,9 @@ class Place:
 
 
 def take(error: BaseException, spec: RunSpec, place: Place, *, at: datetime) -> Capsule:
-    """The capsule of what a run raised."""
-    frames = [frame for raised, _ in _chain(error) for frame, _ in _walked(raised.__traceback__, place)]
-    files = {frame.f_code.co_filename for frame in frames}
-    # Once to learn what has a secret name, and once more to mask it wherever else it stands.
-    first = Describer(place.secrets, until=time.monotonic() + _SECONDS)
-    for frame in reversed(frames):
-        first.variables(frame.f_locals)
-        first.variables(_names(frame))
-    secrets = place.secrets.adding(first.met)
-    place = replace(place, secrets=secrets)
-    describer = Describer(secrets, until=time.monotonic() + _SECONDS)
+    """The capsule of what a run raised. What `secrets_in` found is masked if it is among the place's secrets."""
+    files = {frame.f_code.co_filename for frame in _frames(error, place)}
+    describer = Describer(place.secrets, until=time.monotonic() + _SECONDS)
     raised = [_raised(one, because, place, describer) for one, because in _chain(error)]
     snapshot = spec.snapshot
     return Capsule(
@@ -86,10 +78,23 @@ def take(error: BaseException, spec: RunSpec, place: Place, *, at: datetime) -> 
     )
 
 
+def secrets_in(error: BaseException, place: Place) -> set[str]:
+    """What has a secret name in any frame: to be masked wherever else it stands, in the traceback too."""
+    describer = Describer(place.secrets, until=time.monotonic() + _SECONDS)
+    for frame in reversed(_frames(error, place)):
+        describer.variables(frame.f_locals)
+        describer.variables(_names(frame))
+    return describer.met
+
+
+def _frames(error: BaseException, place: Place) -> list[FrameType]:
+    return [frame for raised, _ in _chain(error) for frame, _ in _walked(raised.__traceback__, place)]
+
+
 def files_of(error: BaseException, place: Place) -> list[str]:
     """The project's own files that the traceback goes through."""
-    walked = (frame for raised, _ in _chain(error) for frame, _ in _walked(raised.__traceback__, place))
-    return sorted({frame.f_code.co_filename for frame in walked if place.is_own(frame.f_code.co_filename)})
+    files = {frame.f_code.co_filename for frame in _frames(error, place)}
+    return sorted(file for file in files if place.is_own(file))
 
 
 def _chain(error: BaseException) -> list[tuple[BaseException, Literal["cause", "context", "member"] | None]]:

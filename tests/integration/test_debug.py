@@ -325,7 +325,7 @@ class TestNone:
         [
             (["no-such-run"], "there is no run 'no-such-run'"),
             (["./no/such/file.json"], "no crash capsule there"),
-            (["pyproject.toml/"], "no crash capsule there"),
+            (["./pyproject.toml"], "not a crash capsule"),
             (["--live", "--print", "last"], "--live and --print exclude each other"),
             (["last", "model.depth=4"], "overrides go with --rerun"),
             (["--rerun", "last"], "--rerun needs a terminal"),
@@ -414,7 +414,7 @@ class TestPdb:
     def test_the_crash_is_entered_at_once_and_the_run_has_failed(
         self, place: Place, terminal: Callable[..., Terminal]
     ) -> None:
-        opened = terminal(place, "run", "--pdb", "experiment=crashes", "timeout=30")
+        opened = terminal(place, "run", "--pdb", "experiment=crashes", "--timeout", "60")
         shown = opened.sees("(Pdb) ")
         assert shown.index("about to crash") < shown.index("Traceback") < shown.index("-> return RATE")
         assert "[0, 1, 2]" in opened.types("p batch")
@@ -500,17 +500,18 @@ class TestRerun:
         assert f"run {crash} left no checkpoint" in shown
 
 
+@pytest.fixture(scope="module")
+def hanging(place: Place) -> Iterator[str]:
+    command = start_kit(place.root, "run", "experiment=hangs", env=place.env)
+    try:
+        yield str(until(lambda: _hanging(place), "the run to hang"))
+    finally:
+        command.terminate()
+        command.communicate()
+
+
 class TestLive:
     """What a run that hangs does."""
-
-    @pytest.fixture(scope="class")
-    def hanging(self, place: Place) -> Iterator[str]:
-        command = start_kit(place.root, "run", "experiment=hangs", env=place.env)
-        try:
-            yield str(until(lambda: _hanging(place), "the run to hang"))
-        finally:
-            command.terminate()
-            command.communicate()
 
     def test_every_process_is_shown_and_goes_on(self, place: Place, hanging: str) -> None:
         out = place.kit("debug", hanging, "--live").out

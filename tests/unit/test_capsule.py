@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -121,6 +122,7 @@ def crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Caps
             getattr(module, function)(*arguments)
         except Exception as error:  # noqa: BLE001 - it is to raise whatever it wants
             place = Place(tmp_path, secrets or KnownSecrets(), (__file__,))
+            place = replace(place, secrets=place.secrets.adding(capsule.secrets_in(error, place)))
             return capsule.take(error, spec(), place, at=INSTANT)
         raise AssertionError(f"{function} raised nothing")
 

@@ -61,7 +61,7 @@ def test_what_a_task_raised_is_left_and_sent(tmp_path: Path) -> None:
     try:
         fails("with config-secret")
     except ValueError as error:
-        site.recall_code(error)  # there is no repository: the code is read from the disk
+        site.look(error)  # there is no repository: the code is read from the disk
         site.leave(error)
     assert [artifact.name for artifact in crash.artifacts(paths)] == ["crash/crash.txt", "crash/crash.json"]
     text = (paths.crash / "crash.txt").read_text()

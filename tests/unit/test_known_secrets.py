@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from kit.known_secrets import KnownSecrets
@@ -101,3 +103,11 @@ def test_code_keeps_its_names() -> None:
 
 def test_more_can_be_added() -> None:
     assert KnownSecrets(["first-one"]).adding(["second-one"]).mask("first-one second-one") == "*** ***"
+
+
+@pytest.mark.parametrize("user", ["", "m", "me", "you", "root"])
+def test_it_is_masked_inside_of_base64(user: str) -> None:
+    encoded = base64.b64encode(f"{user}:{SECRET}, and more".encode()).decode()
+    masked = KnownSecrets([SECRET]).mask(f"Basic {encoded}")
+    assert masked.count("***") == 1
+    assert len(masked) < 40
