@@ -12,7 +12,7 @@ import msgspec
 
 from kit import _files, _git_worktree, data, vcs
 from kit._dvc_share import place, share_cache
-from kit._process import ProcessId, is_alive, this_process
+from kit._process import ProcessId, boot_id, is_alive, this_process
 from kit.errors import ServiceError, from_os_error
 from kit.models import DataVersion, OmittedFile, RunSpec, from_json, to_json
 from kit.project import Project, open_project
@@ -102,7 +102,9 @@ def _owner(folder: Path) -> Path:
 
 def _is_owned(owner: Path) -> bool:
     try:
-        return is_alive(from_json(owner.read_bytes(), ProcessId))
+        process = from_json(owner.read_bytes(), ProcessId)
+        # One in another container, on the same files, cannot be seen: those are for `kit gc`, after a day.
+        return process.boot != boot_id() or is_alive(process)
     except (FileNotFoundError, msgspec.DecodeError):
         return False
 

@@ -113,6 +113,7 @@ def test_everything_goes_and_nothing_of_the_users(full: Project, tmp_path: Path)
     assert git(full.root, "fsck", "--no-dangling") == ""
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_the_next_time_finishes(full: Project, tmp_path: Path) -> None:
     for run in range(3):
         add_run(full, f"big{run}", ended=100 * DAYS)

@@ -108,6 +108,7 @@ def test_a_worktree_that_was_half_made_or_half_removed_goes(
 def test_a_worktree_whose_owner_cannot_be_seen_gets_a_day(opened: Project, later: datetime) -> None:
     own = this_process()
     worktree(opened, "elsewhere", ProcessId(own.pid, own.started, "another container"))
+    assert worktrees.stale(opened) == []
     assert found(opened, later) == []
     assert found(opened, later + DAYS) == [(Kind.WORKTREE, "elsewhere")]
 
