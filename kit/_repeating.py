@@ -19,7 +19,7 @@ from kit.states import RunStatus
 from kit.trackers.spool import points_of
 from kit.verdicts import Finding, judge
 
-__all__ = ["CONFIG", "INPUTS", "TAG", "Ended", "Repeating"]
+__all__ = ["CONFIG", "INPUTS", "TAG", "Ended", "Repeating", "findings"]
 
 T = TypeVar("T")
 TAG = "kit.check"
@@ -146,17 +146,27 @@ class Repeating:
     def produced(self, ended: Ended) -> bool:
         """Whether there is anything to compare."""
         names = (*ended.evidence.series, *ended.evidence.artifacts)
-        return not all(self._is_ignored(name) for name in names)
+        return not all(_is_ignored(name, self._ignore) for name in names)
 
     def findings(self, old: Ended, new: Ended) -> tuple[Finding, ...]:
-        """What came out otherwise, in the order in which it was logged."""
-        found = judge(_as_any_run(old), _as_any_run(new))
-        places = _places(old.points, new.points)
-        counts = [finding for finding in found if not self._is_ignored(finding.name)]
-        return tuple(sorted(counts, key=lambda finding: _rank(finding, places)))
+        """What came out otherwise and counts."""
+        return findings(old, new, ignore=self._ignore)
 
-    def _is_ignored(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self._ignore)
+
+def findings(old: Ended, new: Ended, *, ignore: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+    """What came out otherwise, in the order in which it was logged; parameters and artifacts at last.
+
+    Args:
+        ignore: Patterns of the names of what need not be the same.
+    """
+    found = judge(_as_any_run(old), _as_any_run(new))
+    places = _places(old.points, new.points)
+    counts = [finding for finding in found if not _is_ignored(finding.name, ignore)]
+    return tuple(sorted(counts, key=lambda finding: _rank(finding, places)))
+
+
+def _is_ignored(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _with_config(drafted: Draft, first: Ended) -> Draft:

@@ -33,6 +33,7 @@ __all__ = [
     "Trial",
     "Verdict",
     "check",
+    "search",
 ]
 
 HASH_SEED = "hash seed"
@@ -151,8 +152,9 @@ def check(
         if findings := repeating.findings(first, plain[-1]):
             found = Verdict(tuple(plain), findings)
             on_difference(found)
-            changed = _changed(project, *found.pair)
-            return _Search(repeating, options.times, found, changed).search() if options.cause else found
+            if not options.cause:
+                return found
+            return search(repeating, found, _changed(project, *found.pair), times=options.times)
     found = Verdict(tuple(plain))
     return _with_another_hash_seed(repeating, found) if options.vary_hash else found
 
@@ -184,17 +186,23 @@ def _names(findings: Iterable[Finding]) -> tuple[Name, ...]:
     return tuple((finding.kind, finding.name) for finding in findings)
 
 
-class _Search:
-    """For the causes of what came out otherwise.
+def search(repeating: Repeating, found: Verdict, changed: _Changed, *, times: int) -> Verdict:
+    """Look for the causes of what came out otherwise.
 
     Args:
         repeating: What runs the experiment.
-        times: How often it has to give the same with something held fixed before that is the cause.
         found: What came out otherwise.
         changed: What was not the same before these runs: of the config, and of the files.
-    """
+        times: How often it has to give the same with something held fixed before that is the cause.
 
-    def __init__(self, repeating: Repeating, times: int, found: Verdict, changed: _Changed) -> None:
+    Raises:
+        RunError: If a run is stopped.
+    """
+    return _Search(repeating, found, changed, times).search()
+
+
+class _Search:
+    def __init__(self, repeating: Repeating, found: Verdict, changed: _Changed, times: int) -> None:
         self._repeating = repeating
         self._times = times
         self._found = found
