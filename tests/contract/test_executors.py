@@ -77,7 +77,7 @@ class Place:
         """What `runs.start` does, on this executor."""
         request = runs.Request(overrides=(f"experiment={name}",), limits=limits or Limits(timeout=200, grace=20))
         spec = runs.plan(self.project, request)
-        self.project.paths.run(spec.run_id).root.mkdir()
+        self.project.paths.run(spec.run_id).root.mkdir(exist_ok=True)
         launch = write_plan(self.project, spec)
         public = masked(spec)
         record = replace(RunRecord.queued(public, at=_clock.now(), params={}), status=RunStatus.STARTING)
