@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -61,10 +62,11 @@ class Cache:
         if found is None:
             return None
         try:
-            entries = msgspec.json.decode(found.read_bytes(), type=list[_Entry])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            # Not msgspec's own reader: it refuses the names that are not UTF-8, as JSON from Python has them.
+            entries = msgspec.convert(json.loads(found.read_bytes()), list[_Entry])
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             raise DamagedListing(f"its listing in the cache is damaged ({found})") from error
-        return {entry.relpath: entry.md5 for entry in entries}
+        return {entry.relpath.encode("utf-8", "backslashreplace").decode(): entry.md5 for entry in entries}
 
 
 def find_cache(root: Path) -> Cache | None:

@@ -102,6 +102,12 @@ def test_fields_that_newer_versions_may_add_are_no_damage(tmp_path: Path) -> Non
     assert Cache(tmp_path).listing(md5) == {"x": "a" * 32}
 
 
+def test_a_name_that_is_not_utf8_is_written_as_text(tmp_path: Path) -> None:
+    md5 = "b" * 32 + ".dir"
+    write(tmp_path, {f"files/md5/bb/{md5[2:]}": json.dumps([{"md5": "a" * 32, "relpath": "gr\udcfc\udcdfe.csv"}])})
+    assert Cache(tmp_path).listing(md5) == {"gr\\udcfc\\udcdfe.csv": "a" * 32}
+
+
 def test_a_project_without_dvc_has_no_cache(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     assert find_cache(tmp_path) is None
