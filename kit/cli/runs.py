@@ -160,7 +160,7 @@ def _about(record: RunRecord, spec: RunSpec | None) -> dict[str, object]:
         "created": f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC",
         "took": duration(record.duration(_clock.now())),
         "command": None if spec is None else shlex.join(spec.snapshot.command),
-        "part of": origin.parent,
+        "repeats" if origin.kind == "reproduce" else "part of": origin.parent,
         "due at": None if origin.scheduled_at is None else f"{origin.scheduled_at:%Y-%m-%d %H:%M:%S} UTC",
         "attempt": origin.index if origin.kind == "schedule" else None,
         "tags": ", ".join(f"{key}={value}" for key, value in record.tags.items()),

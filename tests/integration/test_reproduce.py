@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from kit.errors import ExitCode
@@ -223,6 +222,8 @@ def test_identical_after_all_that_can_happen_to_a_project(tmp_path: Path) -> Non
     assert {run: mlflow_runs(lab.root)[run] for run in known} == known
     assert lab.worktrees() == []
     assert list((lab.root / ".kit/worktrees").iterdir()) == []
+    shown = kit(lab.root, "show", found["new"][0], env=lab.env).out
+    assert f"repeats {grown}" in " ".join(shown.split())
     again = kit(lab.root, "show", found["new"][0], "--json", env=lab.env).json()
     assert again["origin"] == {"kind": "reproduce", "parent": grown, "index": None, "scheduled_at": None}
 
@@ -343,4 +344,3 @@ def test_whenever_it_is_stopped_the_users_own_is_as_it_was(tmp_path: Path, numbe
     assert lab.reproduce(run)["verdict"] == "identical"
     assert lab.worktrees() == []
     assert list((lab.root / ".kit/worktrees").iterdir()) == []
-    assert psutil.pid_exists(os.getpid())

@@ -59,3 +59,14 @@ def test_sync_test_and_run(repository: Callable[[Answers], Path], uv: Callable[.
     assert record["dirty"] is False
     assert record["metrics"]["roc_auc"] > 0.6
     assert git(project, "status", "--porcelain") == ""
+
+    # Another package now: the run's own environment is made anew from its lock; `--here` names what is not the same.
+    uv(project, "pip", "install", "threadpoolctl==3.5.0")
+    repeat = ("run", "--no-sync", "kit", "reproduce", record["run_id"], "--json")
+    again = json.loads(uv(project, *repeat))
+    assert again["verdict"] == "identical", again
+    assert again["suspects"] == []
+    assert again["notes"][0].startswith("in an environment made anew")
+    here = json.loads(uv(project, *repeat, "--here"))
+    assert [(suspect["kind"], suspect["name"]) for suspect in here["suspects"]] == [("environment", "threadpoolctl")]
+    assert git(project, "status", "--porcelain") == ""
