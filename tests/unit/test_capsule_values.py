@@ -71,8 +71,8 @@ class Hostile:
     __repr__ = __str__ = __hash__ = __len__ = __iter__ = __bool__ = __eq__ = _never
     __getattribute__ = __getattr__ = _never
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         return self._never()
 
     @property
