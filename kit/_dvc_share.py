@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import configparser
 import io
-import json
+import os
 import re
 import shutil
 from pathlib import Path
 
-from kit._dvc_cli import dvc
+from kit._dvc_cache import Cache, DamagedListing, find_cache
 from kit._dvc_files import find_dvc_root
 from kit._files import write_atomic
-from kit.errors import ServiceError
-from kit.redact import mask
 
 __all__ = ["place", "share_cache"]
 
 _REMOTE = re.compile(r"""'?remote\s+"(.+)"'?""")
 
 
-def share_cache(home: Path, copy: Path) -> Path | None:
+def share_cache(home: Path, copy: Path) -> Cache | None:
     """Have DVC in `copy` find what DVC in `home` finds; only `copy` is written to, its `.dvc/config.local`.
 
     Paths in DVC's settings count from the file that they are in, so they are made absolute. What the copy has on record
@@ -31,7 +29,7 @@ def share_cache(home: Path, copy: Path) -> Path | None:
         copy: The same project in another working tree of its repository.
 
     Returns:
-        The cache's folder; None if one of the two is no DVC project.
+        The cache; None if one of the two is no DVC project.
 
     Raises:
         ServiceError: If DVC cannot say where its cache is.
@@ -40,12 +38,9 @@ def share_cache(home: Path, copy: Path) -> Path | None:
     here, there = find_dvc_root(home.resolve()), find_dvc_root(copy.resolve())
     if here is None or there is None or not (there / ".dvc").is_dir():
         return None
-    asked = dvc(home, "cache", "dir")
-    if not asked.ok or not asked.lines:
-        raise ServiceError(
-            mask(f"DVC does not say where its cache is: {asked.reason}"), where=str(home), fix="Try `dvc cache dir`."
-        )
-    cache = (home / asked.lines[-1]).resolve()
+    cache = find_cache(home)
+    if cache is None:
+        return None
     settings = _parser()
     for name in ("config", "config.local"):
         settings.read(here / ".dvc" / name, encoding="utf-8")
@@ -54,7 +49,7 @@ def share_cache(home: Path, copy: Path) -> Path | None:
         if _REMOTE.fullmatch(section) and url is not None and _is_relative(url):
             settings[section]["url"] = str((here / ".dvc" / url).resolve())
     for section, key, value in (
-        ("cache", "dir", str(cache)),
+        ("cache", "dir", str(cache.folder)),
         ("core", "site_cache_dir", str(there / ".dvc" / "tmp" / "site")),  # else it outlives the copy
     ):
         if not settings.has_section(section):
@@ -66,33 +61,31 @@ def share_cache(home: Path, copy: Path) -> Path | None:
     return cache
 
 
-def place(cache: Path, digest: str, target: Path) -> bool:
+def place(cache: Cache, digest: str, target: Path) -> bool:
     """Copy what DVC's cache keeps under this hash to `target`, and say whether the cache has all of it.
 
     Raises:
         OSError: If it cannot be read or written.
     """
-    found = _object(cache, digest)
-    if not found.is_file():
-        return False
     if not digest.endswith(".dir"):
-        _copy(found, target)
-        return True
-    entries = [(target / entry["relpath"], _object(cache, entry["md5"])) for entry in json.loads(found.read_bytes())]
-    if not all(file.is_file() for _, file in entries):
+        files = {target: cache.find(digest)}
+    else:
+        try:
+            listing = cache.listing(digest)
+        except DamagedListing:
+            return False
+        if listing is None:
+            return False
+        files = {Path(os.path.normpath(target / name)): cache.find(md5) for name, md5 in listing.items()}
+    if not all(path.is_relative_to(target) for path in files):  # anybody may have written that listing
         return False
-    for path, file in entries:
-        _copy(file, path)
+    found = {path: file for path, file in files.items() if file is not None}
+    if len(found) < len(files):
+        return False
+    for path, file in found.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, path)
     return True
-
-
-def _object(cache: Path, digest: str) -> Path:
-    return cache / "files" / "md5" / digest[:2] / digest[2:]
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
 
 
 def _parser() -> configparser.RawConfigParser:
