@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +23,8 @@ __all__ = ["register"]
 
 _SHOWN = 5
 _HASH = 10
-_WIDE = 72
-"""Characters of a line of code that are shown."""
+_NARROW = 20
+"""Characters of a line of code that are shown at least."""
 _VERDICTS = {False: ("identical", "bold green"), True: ("different", "bold red")}
 _CAUSES = {
     determinism.GENERATOR: (
@@ -118,8 +119,7 @@ class _Screen:
         line = Text.assemble(f"{self._runs:>3}  {record.run_id}  ", (f"{record.status:<9}", STYLES[record.status]))
         line.append(f"  {duration(record.duration(_clock.now())):>7}")
         if ended.held:
-            everything = len(ended.held) > 1
-            line.append(f"  held fixed: {'everything' if everything else ended.held[0]}", style="dim")
+            line.append(f"  held fixed: {_held(ended.held)}", style="dim")
         self._print(line)
 
     def difference(self, found: Verdict) -> None:
@@ -169,38 +169,47 @@ class _Screen:
             self._print(f"  then in {_listed([finding.name for finding in others])}")
 
     def _cause(self, found: Verdict, cause: Cause) -> None:
-        from rich.text import Text
-
         names = dict.fromkeys(name for _, name in cause.explains)
         whole = len(found.causes) == 1 and len(names) == len({finding.name for finding in found.findings})
         scope = "" if whole or not names else f" of {_listed(list(names))}"
-        what = Text.assemble("\n", (f"cause{scope}: ", "bold"))
-        if not cause.kinds:
-            self._print(
-                what + Text("not known. What usually is to blame was held fixed, and it was no less different.")
-            )
-        elif len(cause.kinds) == 1:
-            self._print(what + Text(_CAUSES[cause.kinds[0]][0]))
-        else:
-            self._print(what + Text(f"several together: {', '.join(cause.kinds)}"))
+        self._print("")
+        self._prose(f"cause{scope}: {_what(cause)}")
         if cause.kinds and determinism.HASH_SEED not in cause.kinds:
             held = "that" if len(cause.kinds) == 1 else "all of that"
             self._print(f"  with {held} held fixed, {len(cause.run_ids)} runs gave the same")
-        self._evidence(cause)
+        self._evidence(found, cause)
         for kind in cause.kinds:
             if kind not in self._advised:
                 self._advised.add(kind)
-                self._print(f"  {_CAUSES[kind][1]}")
+                self._prose(_CAUSES[kind][1], indent="  ")
 
-    def _evidence(self, cause: Cause) -> None:
-        if cause.places and not cause.kinds:
-            self._print("  What the task asked for that is not the same each time:")
+    def _evidence(self, found: Verdict, cause: Cause) -> None:
+        if not cause.kinds:
+            for trial in found.trials:
+                if trial.failed:
+                    self._prose(
+                        f"run {trial.run_ids[-1]} with {_held(trial.held)} held fixed: {trial.failed}", indent="  "
+                    )
+            if cause.places:
+                self._print("  What the task asked for that is not the same each time:")
         for place in cause.places[:_SHOWN]:
-            self._print(f"  {_place(place)}{'' if cause.kinds else f'  ({place.kind})'}")
+            self._print(self._place(place, "" if cause.kinds else f"  ({place.kind})"))
         if (more := len(cause.places) - _SHOWN) > 0:
             self._print(f"  and {more} more places")
         if cause.changed:
             self._print(f"  not the same before both runs: {_listed([suspect.name for suspect in cause.changed])}")
+
+    def _place(self, place: Asked, kind: str) -> str:
+        where = f"  {place.file}:{place.line}  "
+        more = ("" if place.through is None else f"  (through {place.through})") + kind
+        code, room = place.code or place.call, max(_NARROW, console(stderr=self._stderr).width - len(where + more))
+        return where + (code if len(code) <= room else f"{code[: room - 3]}...") + more
+
+    def _prose(self, text: str, *, indent: str = "") -> None:
+        """Sentences, broken between words."""
+        width = console(stderr=self._stderr).width
+        for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent or "  "):
+            self._print(line)
 
     def _print(self, line: Any) -> None:  # noqa: ANN401 - a text, or one of rich's
         console(stderr=self._stderr).print(line, soft_wrap=True)
@@ -234,11 +243,14 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _place(place: Asked) -> str:
-    through = "" if place.through is None else f"  (through {place.through})"
-    code = place.code or place.call
-    shown = code if len(code) <= _WIDE else f"{code[: _WIDE - 3]}..."
-    return f"{place.file}:{place.line}  {shown}{through}"
+def _what(cause: Cause) -> str:
+    if not cause.kinds:
+        return "not known. What usually is to blame was held fixed, and it was no less different."
+    return _CAUSES[cause.kinds[0]][0] if len(cause.kinds) == 1 else f"several together: {', '.join(cause.kinds)}"
+
+
+def _held(kinds: Sequence[str]) -> str:
+    return "everything" if len(kinds) > 2 else " and ".join(kinds)
 
 
 def _as_json(found: Verdict) -> dict[str, Any]:
