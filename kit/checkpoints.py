@@ -18,7 +18,7 @@ from kit._files import sync_tree, write_atomic
 from kit.models import from_json, to_json
 from kit.paths import RunPaths
 
-__all__ = ["Beginning", "Checkpoint", "Logged", "begin_from", "latest", "make"]
+__all__ = ["Beginning", "Checkpoint", "Logged", "begin_from", "beginning", "latest", "make"]
 
 _STEP = "step-{:012d}"
 
@@ -105,11 +105,17 @@ def latest(run: RunPaths) -> Checkpoint | None:
     """The run's last whole one, else the one that it began from; None if there is neither."""
     if folders := _folders(run):
         return _checkpoint(run, folders[-1])
-    if (beginning := _beginning(run)) is None:
-        return None
-    other = run.sibling(beginning.run_id)
-    folder = other.checkpoints / _STEP.format(beginning.step)
-    return _checkpoint(other, folder) if folder.is_dir() else None  # nobody has cleaned it away
+    return beginning(run)
+
+
+def beginning(run: RunPaths) -> Checkpoint | None:
+    """The checkpoint of another run that this one began from; None if there is none, or not any more."""
+    with contextlib.suppress(FileNotFoundError):
+        named = from_json(run.beginning.read_bytes(), Beginning)
+        other = run.sibling(named.run_id)
+        folder = other.checkpoints / _STEP.format(named.step)
+        return _checkpoint(other, folder) if folder.is_dir() else None
+    return None
 
 
 def begin_from(run: RunPaths, checkpoint: Checkpoint) -> None:
@@ -119,12 +125,6 @@ def begin_from(run: RunPaths, checkpoint: Checkpoint) -> None:
         OSError: If the disk refuses.
     """
     write_atomic(run.beginning, to_json(Beginning(checkpoint.run_id, checkpoint.step)))
-
-
-def _beginning(run: RunPaths) -> Beginning | None:
-    with contextlib.suppress(FileNotFoundError):
-        return from_json(run.beginning.read_bytes(), Beginning)
-    return None
 
 
 def _checkpoint(run: RunPaths, folder: Path) -> Checkpoint:

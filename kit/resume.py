@@ -30,6 +30,7 @@ from kit.planning import writing
 from kit.project import Project
 from kit.redact import MASK, mask_config
 from kit.states import IllegalTransition, RunStatus, check_resumption
+from kit.trackers.spool import mend
 
 __all__ = ["Watch", "resume"]
 
@@ -206,6 +207,7 @@ def _claim(project: Project, run_id: str) -> None:
             check_resumption(project.store.get(run_id).status)
             run.result.unlink(missing_ok=True)
             run.taken.unlink(missing_ok=True)
+            mend(run)
             project.store.resume(run_id, at=_clock.now(), starter=this_process())
     except filelock.Timeout as error:
         fix = "Check that MLflow answers, then ask again."

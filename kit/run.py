@@ -188,6 +188,8 @@ class Run:
             with run.checkpoint(step) as folder:
                 torch.save(model.state_dict(), folder / "model.pt")
 
+        Log what belongs to a step before: a run that is resumed goes on after it.
+
         Args:
             step: What the checkpoint was made after; a later one for the same step replaces it.
             keep: How many to keep: this one and the latest of the others.

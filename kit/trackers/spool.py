@@ -29,6 +29,7 @@ __all__ = [
     "deliver",
     "each_point",
     "last_metrics",
+    "mend",
     "params_of",
     "points_of",
 ]
@@ -201,12 +202,22 @@ def deliver(run: RunPaths, tracker: Tracker, *, turn: AbstractContextManager[obj
         ServiceError: If the tracker does not take it; what was sent so far is noted.
     """
     sent = int(run.sent.read_text()) if run.sent.exists() else 0
-    if sent and sent > run.spool.stat().st_size:  # a power cut took the end of it
-        sent = run.spool.stat().st_size
     for entries, offset in _read(run.spool, sent):
         with turn or nullcontext():
             tracker.send([entry for entry in entries if not isinstance(entry, Progress)])
             write_atomic(run.sent, str(offset))
+
+
+def mend(run: RunPaths) -> None:
+    """Make a spool that a power cut may have shortened fit to be added to: what comes now was not sent.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        size = run.spool.stat().st_size
+        if int(run.sent.read_text()) > size:
+            write_atomic(run.sent, str(size))
 
 
 class Sender:

@@ -87,6 +87,19 @@ def test_a_log_that_is_full_is_shown_on(tmp_path: Path, size: int) -> None:
     assert shown.replace(notice, "") == written
 
 
+@pytest.mark.parametrize("size", [1, 20, 40, 100, 400])
+def test_what_a_run_printed_before_is_passed_over(tmp_path: Path, size: int) -> None:
+    with ConsoleLog(tmp_path / "console.log", limit=32) as log:
+        log.write(b"." * size)
+    tail = LogTail(tmp_path / "console.log")
+    tail.skip()
+    assert tail.read() == ""
+    with (tmp_path / ("console.log" if size < 32 else "console.log.1")).open("ab") as more:
+        more.write(b"new")
+    assert tail.read(last=True) == "new"
+    tail.close()
+
+
 def test_one_who_looks_late_sees_both_ends(tmp_path: Path) -> None:
     tail = LogTail(tmp_path / "console.log")
     with ConsoleLog(tmp_path / "console.log", limit=32) as log:

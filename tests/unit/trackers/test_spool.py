@@ -19,7 +19,7 @@ from kit.errors import ServiceError
 from kit.models import MetricPoint
 from kit.paths import RunPaths
 from kit.trackers import Artifact, Entry, MemoryTracker, Metrics, Params, Tags
-from kit.trackers.spool import Progress, Sender, Spool, SpoolTail, _from_plain, _to_plain, deliver, last_metrics
+from kit.trackers.spool import Progress, Sender, Spool, SpoolTail, _from_plain, _to_plain, deliver, last_metrics, mend
 from tests.support import until
 
 
@@ -319,3 +319,18 @@ print(len({{(point.key, point.step) for point in tracker.points}}), len(tracker.
                 os.killpg(process.pid, signal.SIGKILL)
         assert (process.returncode, err) == (0, "")
         assert out.split() == ["60", "60"]
+
+
+def test_what_a_power_cut_took_is_not_waited_for(run: RunPaths) -> None:
+    """The note of how far the tracker came was on the disk, the end of the spool was not."""
+    spool, tracker = Spool(run.spool), MemoryTracker()
+    for step in range(3):
+        spool.append(point(float(step), step))
+    deliver(run, tracker)
+    mend(run)
+    assert run.sent.read_text() == str(run.spool.stat().st_size)
+    os.truncate(run.spool, run.spool.stat().st_size // 2)
+    mend(run)
+    Spool(run.spool).append(point(9.0, 9))
+    deliver(run, tracker)
+    assert values(tracker) == [0.0, 1.0, 2.0, 9.0]
