@@ -96,7 +96,7 @@ def test_the_change_of_a_metric_is_shared_out(tmp_path: Path) -> None:
     assert shares["config"]["what"] == ["gain 1.0 → 1.1"]
     assert (found["metric"], found["noise"]) == ("score", 0.0)
     assert len(found["runs"]) == 5
-    assert git(story.root, "worktree", "list").count("\n") == 1
+    assert len(git(story.root, "worktree", "list").splitlines()) == 1
 
     shown = kit(story.root, "explain", old, new, "--seeds", "0", env=story.env).out
     assert "6 → 54.45  (+48.45)" in shown
