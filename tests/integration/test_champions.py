@@ -29,7 +29,7 @@ client.set_registered_model_alias(name, "champion", version.version)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_champions_are_checked_by_hand_and_by_a_task(tmp_path: Path) -> None:
     env = environment(tmp_path / "home")
     root = new_project(

@@ -144,7 +144,7 @@ def test_bisect_finds_data_that_nobody_committed(tmp_path: Path) -> None:
     assert "is 1 in both runs" in refused.err
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_bisect_says_when_it_is_neither_the_code_nor_the_data(tmp_path: Path) -> None:
     story = Story(tmp_path)
     good = story.run()

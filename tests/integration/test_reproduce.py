@@ -324,7 +324,7 @@ def test_what_cannot_be_repeated_is_refused(laboratory: Laboratory) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive), signal.SIGKILL])
 def test_whenever_it_is_stopped_the_users_own_is_as_it_was(tmp_path: Path, number: signal.Signals) -> None:
     lab = Laboratory(tmp_path)
     append(lab.root / "src/tiny/learn.py", "# not committed\n")

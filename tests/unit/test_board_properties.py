@@ -457,7 +457,7 @@ def test_everything_that_was_due_is_accounted_for_once(
     told.finish_all()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @stories(1000)
 def test_it_is_in_a_thousand_stories(
     schedules: list[Schedule], start: datetime, story: list[tuple[str, int, int]]
