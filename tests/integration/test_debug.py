@@ -417,6 +417,9 @@ class TestPdb:
         opened = terminal(place, "run", "--pdb", "experiment=crashes", "--timeout", "60")
         shown = opened.sees("(Pdb) ")
         assert shown.index("about to crash") < shown.index("Traceback") < shown.index("-> return RATE")
+        (folder,) = [path.parent for path in place.root.glob(".kit/runs/*/terminal.lent")]
+        limits = json.loads((folder / "launch.json").read_text())["limits"]
+        assert limits["timeout"] is None  # who looks into it takes as long as it takes
         assert "[0, 1, 2]" in opened.types("p batch")
         assert "True" in opened.types("import os; p os.isatty(1)") + opened.types("p os.isatty(1)")
         opened.presses("while True: pass\n")
