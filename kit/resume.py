@@ -24,7 +24,7 @@ from kit.errors import HostError, KitError, UserError
 from kit.executors._token import take, taken_by
 from kit.executors.base import Handle
 from kit.executors.local import LocalExecutor
-from kit.models import Launch, Request, RunRecord, RunSpec, from_json, masked, to_json
+from kit.models import Launch, Request, RunRecord, RunSpec, masked, to_json
 from kit.outcomes import NEVER_STARTED
 from kit.planning import writing
 from kit.project import Project
@@ -179,8 +179,6 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
 
 def _start(project: Project, spec: RunSpec, *, python: str) -> Handle:
     run = project.paths.run(spec.run_id)
-    with writing():
-        resumed = from_json(run.launch.read_bytes(), Launch).resumed + 1
     launch = Launch(
         spec.run_id,
         str(project.root),
@@ -188,7 +186,7 @@ def _start(project: Project, spec: RunSpec, *, python: str) -> Handle:
         hash_seed(spec.snapshot.seed),
         worktree=spec.worktree,
         python=python,
-        resumed=resumed,
+        resumed=runs.resumed(project, spec.run_id) + 1,
     )
     _claim(project, spec.run_id)
     with _or_given_up(project, spec):

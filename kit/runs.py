@@ -40,6 +40,7 @@ __all__ = [
     "new_id",
     "plan",
     "rejected",
+    "resumed",
     "short",
     "start",
 ]
@@ -127,6 +128,13 @@ def rejected(project: Project, run_id: str) -> Result | None:
         if result.rejected:
             return result
     return None
+
+
+def resumed(project: Project, run_id: str) -> int:
+    """How many times the run was resumed, as far as its folder is there to tell."""
+    with contextlib.suppress(FileNotFoundError):
+        return from_json(project.paths.run(run_id).launch.read_bytes(), Launch).resumed
+    return 0
 
 
 def discard(project: Project, run_id: str) -> None:

@@ -130,7 +130,8 @@ def show(name: RunName, *, as_json: AsJson = False) -> None:
         print_json(record_json(record) | {"spec": None if spec is None else json.loads(to_json(spec))})
         return
     heading(record)
-    _section("run", _about(record, spec))
+    times = runs.resumed(project, record.run_id)
+    _section("run", _about(record, spec) | {"resumed": f"{times} time{'s' if times > 1 else ''}" if times else None})
     if spec is not None:
         _section("made from", _made_from(spec))
     _section("metrics", {key: number(value) for key, value in record.metrics.items()})

@@ -231,6 +231,7 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(world: World) -> N
     world.is_as_if_never_stopped(last["run_id"])
     assert last["metrics"] == world.kit("show", "--json", world.control).json()["metrics"]
 
+    assert "  resumed     2 times\n" in world.kit("show", last["run_id"]).out
     tracked = world.mlflow(last["run_id"])
     assert tracked.status == "FINISHED"
     assert tracked.tags["kit.resumed"] == "2"
