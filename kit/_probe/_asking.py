@@ -57,7 +57,7 @@ class Watch:
         self._source = os.path.realpath(source) + os.sep
         self._out = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._sorts: dict[str, str] = {}
-        self._noted: set[tuple[str, str, int]] = set()
+        self._noted: set[tuple[str, str, str, int]] = set()
         self._counters: dict[str, Iterator[int]] = {}
 
     def asked(self, kind: str, call: str, *, direct: bool = False) -> str | None:
@@ -130,9 +130,9 @@ class Watch:
         return path.removeprefix(self._source)
 
     def _note(self, kind: str, call: str, file: str, line: int, *, through: str | None) -> None:
-        if (kind, file, line) in self._noted:
+        if (kind, call, file, line) in self._noted:
             return
-        self._noted.add((kind, file, line))
+        self._noted.add((kind, call, file, line))
         code = mask(linecache.getline(file, line).strip())[:_CODE]
         asked = Asked(kind, call, self._relative(file), line, code, through)
         with contextlib.suppress(OSError):  # a task may close what it did not open; a disk may be full

@@ -15,9 +15,11 @@ from typing import Any
 from kit._probe._asking import Watch
 from kit._probe._importing import after_import
 
-__all__ = ["ONE_EACH", "install", "keep_one_each"]
+__all__ = ["ONE_EACH", "PROCESS", "install", "keep_one_each"]
 
 _KIND = "threads"
+PROCESS = "multiprocessing.Process.start()"
+"""What is noted of who starts another process."""
 ONE_EACH = dict.fromkeys(
     (
         "OMP_NUM_THREADS",
@@ -127,7 +129,7 @@ def _note_processes(process: ModuleType, watch: Watch) -> None:
     real = process.BaseProcess.start
 
     def start(self: Any) -> None:  # noqa: ANN401
-        watch.asked(_KIND, "multiprocessing.Process.start()")
+        watch.asked(_KIND, PROCESS)
         real(self)
 
     process.BaseProcess.start = start

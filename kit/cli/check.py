@@ -12,6 +12,7 @@ import typer
 
 from kit import _clock, determinism, runs
 from kit._probe import Asked
+from kit._probe._threads import PROCESS
 from kit.cli.render import STYLES, console, duration, json_number, next_steps, print_json
 from kit.determinism import Cause, Ended, Options, Trial, Verdict
 from kit.errors import ExitCode
@@ -60,6 +61,10 @@ _CAUSES = {
         "Have the task write to `run.dir`, and keep what others need by `run.artifact`.",
     ),
 }
+_PROCESSES = (
+    "It starts other processes. kit seeds the run's own and they seed themselves: give each its seed, such as "
+    "`numpy.random.default_rng([run.seed, number])`."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -192,10 +197,14 @@ class _Screen:
                     )
             if cause.places:
                 self._print("  What the task asked for that is not the same each time:")
-        for place in cause.places[:_SHOWN]:
-            self._print(self._place(place, "" if cause.kinds else f"  ({place.kind})"))
-        if (more := len(cause.places) - _SHOWN) > 0:
+        places = list(_by_line(cause.places).values())
+        for same in places[:_SHOWN]:
+            kinds = ", ".join(dict.fromkeys(place.kind for place in same))
+            self._print(self._place(same[0], "" if cause.kinds else f"  ({kinds})"))
+        if (more := len(places) - _SHOWN) > 0:
             self._print(f"  and {more} more places")
+        if not cause.kinds and any(place.call == PROCESS for place in cause.places):
+            self._prose(_PROCESSES, indent="  ")
         if cause.changed:
             self._print(f"  not the same before both runs: {_listed([suspect.name for suspect in cause.changed])}")
 
@@ -247,6 +256,13 @@ def _what(cause: Cause) -> str:
     if not cause.kinds:
         return "not known. What usually is to blame was held fixed, and it was no less different."
     return _CAUSES[cause.kinds[0]][0] if len(cause.kinds) == 1 else f"several together: {', '.join(cause.kinds)}"
+
+
+def _by_line(places: Iterable[Asked]) -> dict[tuple[str, int], list[Asked]]:
+    found: dict[tuple[str, int], list[Asked]] = {}
+    for place in places:
+        found.setdefault((place.file, place.line), []).append(place)
+    return found
 
 
 def _held(kinds: Sequence[str]) -> str:

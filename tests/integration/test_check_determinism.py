@@ -240,6 +240,23 @@ def test_it_says_when_it_does_not_know(root: Path, env: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
+def test_processes_that_seed_themselves_are_suspected(root: Path, env: dict[str, str]) -> None:
+    code = f"""
+import numpy as np
+from joblib import Parallel, delayed
+def work(number):
+    return float(np.random.rand())
+{PLAIN}
+    return {{"score": sum(Parallel(n_jobs=2)(delayed(work)(number) for number in range(4)))}}
+"""
+    add(root, "jobs_fault", code)
+    done = kit(root, "check", "determinism", "experiment=jobs_fault", "-n", "2", env=env, code=5)
+    assert "cause: not known" in done.out
+    assert "src/tiny/jobs_fault.py:7  " in done.out
+    assert "give each its seed" in done.out
+
+
+@pytest.mark.slow
 def test_texts_in_a_set_are_safe_until_the_hash_seed_is_another(check: Check) -> None:
     code = f"{PLAIN}\n    return {{'score': sum(n * len(w) for n, w in enumerate({{'w' * i for i in range(50)}}))}}\n"
     assert check("set_fault", code, "-n", "2", code_is=0)["verdict"] == "identical"
