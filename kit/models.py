@@ -252,9 +252,9 @@ class Launch:
 
     Attributes:
         hash_seed: The interpreter's; None leaves it to who plans the run.
-        resumed: How many times the run was resumed.
         worktree: The folder that it works in; None for the project.
         python: The interpreter that it needs; None for whichever there is.
+        resumed: How many times the run was resumed.
         pdb: Whether someone waits at a terminal to look into it, should it crash.
     """
 

@@ -245,6 +245,7 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(world: World) -> N
     assert world.kit("runs", "--json", "--status", "succeeded").json()[0]["run_id"] == last["run_id"]
 
 
+@pytest.mark.slow
 def test_pytorch_on_a_cpu_goes_on_bit_for_bit(world: World) -> None:
     pytest.importorskip("torch")
     straight = world.run("experiment=network", code=0)["run_id"]
@@ -366,12 +367,14 @@ def test_a_later_attempt_begins_where_the_one_before_it_was_stopped(world: World
     assert repeated.json()["verdict"] == "identical"
 
 
+@pytest.mark.slow
 def test_a_later_attempt_begins_anew_if_the_schedule_says_so(world: World, tmp_path: Path) -> None:
     runs = world.attempts("anew", tmp_path / "marks", code=0)
     assert [world.begun_at(run["run_id"]) for run in runs] == [["begins at 0"]] * 2
     world.is_as_if_never_stopped(runs[-1]["run_id"])
 
 
+@pytest.mark.slow
 def test_an_attempt_that_got_no_further_is_not_followed(world: World, tmp_path: Path) -> None:
     runs = world.attempts("stuck", tmp_path / "marks", code=0)
     begun = [world.begun_at(run["run_id"]) for run in runs]
@@ -442,5 +445,6 @@ def resumed_under_fire(world: World, dice: random.Random, kills: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [5, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(5))])
+@pytest.mark.slow
 def test_a_resume_that_is_killed_at_any_moment_can_be_resumed(world: World, seed: int) -> None:
     resumed_under_fire(world, random.Random(seed), kills=3 if seed == 5 else 8)
