@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kit import compare, evidence
+from kit import checkpoints, compare, evidence, planning
 from kit.compare import Change, Difference
 from kit.errors import KitError, UserError
 from kit.evidence import Evidence
@@ -78,6 +78,8 @@ def champions(project: Project, options: Options, *, watch: Watch) -> Iterator[C
     """
     from kit.trackers import registry
 
+    with planning.writing():
+        project.paths.create_state()
     for model, run_id in sorted(registry.champions(project.tracking_uri, locks=project.paths.locks).items()):
         if run_id is None:
             yield Champion(model, None, error=UserError("the champion was made by no run of kit's"))
@@ -143,6 +145,7 @@ def _once(project: Project, record: RunRecord, old: RunSpec, options: Options, w
         watch=watch,
         overrides=options.overrides,
         here=options.here,
+        checkpoint=checkpoints.beginning(project.paths.run(record.run_id)),
     )
     found = compare.compare(project, record, again.record)
     difference = replace(
