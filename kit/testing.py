@@ -58,6 +58,8 @@ def load_schedule(name: str, *, root: Path | None = None) -> Schedule:
 def fake_run(folder: Path, *, name: str = "test", seed: int = 0, scheduled_at: datetime | None = None) -> Run:
     """A run of which nothing leaves `folder`; what was logged is in its `metrics`, files are in `dir`.
 
+    One that is made in the folder of another goes on with it, as a run that is resumed does.
+
     Args:
         scheduled_at: As if a schedule had been due then.
     """
