@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,32 @@ def test_omitted_files_make_a_tree_dirty_but_no_commit(repo: Path) -> None:
 
     assert code.commit == code.base
     assert code.dirty
+
+
+def test_a_snapshot_is_told_from_what_the_tree_is_now(repo: Path) -> None:
+    def same(code: CodeVersion) -> bool:
+        return vcs.is_unchanged(repo, code, max_bytes=1000)
+
+    write(repo, {"a.txt": "two\n", "new.py": "x = 1\n", "large.bin": "x" * 2000, ".env": "TOKEN=a\n"})
+    code = snap(repo, max_bytes=1000)
+    before = state(repo)
+    assert same(code)
+    assert state(repo) == before
+    assert git(repo, "for-each-ref", "--format=%(refname)", "refs/kit").split() == ["refs/kit/runs/r1"]
+    again = snap(repo, "r2", max_bytes=1000)
+    assert vcs.is_same(repo, code, again)
+
+    write(repo, {".env": "TOKEN=another\n"})  # a secret changes, and is no part of the code
+    assert same(code)
+    write(repo, {"large.bin": "y" * 2000})
+    assert not same(code)
+    assert not vcs.is_same(repo, code, snap(repo, "r2", max_bytes=1000))
+    write(repo, {"large.bin": "x" * 2000, "new.py": "x = 2\n"})
+    assert not same(code)
+    write(repo, {"new.py": "x = 1\n"})
+    git(repo, "commit", "--quiet", "--message", "what was not committed then", "--", "a.txt")
+    assert same(code)
+    assert not vcs.is_same(repo, replace(code, commit="0" * 40), replace(code, commit="0" * 40))
 
 
 def test_tracked_files_are_stored_whatever_they_are(repo: Path) -> None:
