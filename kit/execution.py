@@ -186,8 +186,7 @@ class _Execution:
         self._site.look(error)
         result = _told(error, self._site.secrets.mask)
         self._site.leave(error)
-        trace = crash.task_frames(error)
-        if self._debugs and trace is not None:
+        if self._debugs and (trace := crash.task_frames(error)) is not None:
             self._untimed()
             control.flush_console()
             terminal.debug(self._paths, trace)
