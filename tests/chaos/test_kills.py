@@ -156,7 +156,7 @@ def test_whoever_is_killed_in_the_middle_the_run_is_known_as_ended(tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(2, 6))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(1, 6))])
 def test_whoever_is_killed_at_any_moment_the_run_is_known_as_ended(tmp_path: Path, seed: int) -> None:
     """From the first instant of the command to well into the task: 24 kills in all."""
     moments = random.Random(seed)

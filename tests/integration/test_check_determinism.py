@@ -181,14 +181,14 @@ def test_threads_that_race(root: Path, check: Check) -> None:
     assert (place["file"], place["line"]) == place_of(root, "threads_fault", "# here")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_threads_of_libraries(check: Check) -> None:
     found = check("native_fault", NATIVE, code_is=5)
     assert found["findings"][0]["name"] == "inertia"
     assert found["causes"][0]["kinds"] == ["native threads"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_cause_is_found_where_there_are_several(root: Path, check: Check) -> None:
     code = f"""
 import random, time
@@ -204,7 +204,7 @@ import random, time
     assert causes == [(["generator"], ["loss"]), (["time"], ["at"]), (["generator", "time"], ["model.txt"])]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_a_run_leaves_for_the_next(check: Check) -> None:
     code = f"""
 from pathlib import Path
@@ -218,7 +218,7 @@ from pathlib import Path
     assert found["causes"][0]["kinds"] == ["inputs"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_config_that_is_another_each_time(root: Path, env: dict[str, str]) -> None:
     add(root, "config_fault", f"{PLAIN}\n    return {{'score': float(cfg.drawn)}}\n")
     (root / "conf/experiment/config_fault.yaml").write_text(
@@ -231,7 +231,7 @@ def test_a_config_that_is_another_each_time(root: Path, env: dict[str, str]) -> 
     assert done["causes"][0]["changed"][0]["name"] == "drawn"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_it_says_when_it_does_not_know(root: Path, env: dict[str, str]) -> None:
     add(root, "pid_fault", f"import os\n{PLAIN}\n    return {{'pid': os.getpid()}}\n")
     done = kit(root, "check", "determinism", "experiment=pid_fault", "-n", "2", env=env, code=5)
@@ -239,7 +239,7 @@ def test_it_says_when_it_does_not_know(root: Path, env: dict[str, str]) -> None:
     assert "\nnext: kit diff " in done.out
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_processes_that_seed_themselves_are_suspected(root: Path, env: dict[str, str]) -> None:
     code = f"""
 import numpy as np
@@ -256,7 +256,7 @@ def work(number):
     assert "give each its seed" in done.out
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_texts_in_a_set_are_safe_until_the_hash_seed_is_another(check: Check) -> None:
     code = f"{PLAIN}\n    return {{'score': sum(n * len(w) for n, w in enumerate({{'w' * i for i in range(50)}}))}}\n"
     assert check("set_fault", code, "-n", "2", code_is=0)["verdict"] == "identical"
@@ -332,7 +332,7 @@ def test_an_experiment_that_fails_or_gives_nothing(root: Path, env: dict[str, st
     assert "nonsense" in kit(root, "check", "determinism", "nonsense=1", env=env, code=2).err
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_secrets_on_the_line_that_is_named_are_not_shown(root: Path, env: dict[str, str]) -> None:
     secret = "s3cr3t-do-not-show"
     code = (

@@ -128,7 +128,7 @@ def test_bisect_finds_the_commit_and_what_in_it_is_to_blame(tmp_path: Path) -> N
     assert len(found["runs"]) <= 6
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_bisect_finds_data_that_nobody_committed(tmp_path: Path) -> None:
     story = Story(tmp_path)
     good = story.run()

@@ -245,7 +245,7 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(world: World) -> N
     assert world.kit("runs", "--json", "--status", "succeeded").json()[0]["run_id"] == last["run_id"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_pytorch_on_a_cpu_goes_on_bit_for_bit(world: World) -> None:
     pytest.importorskip("torch")
     straight = world.run("experiment=network", code=0)["run_id"]
@@ -374,7 +374,7 @@ def test_a_later_attempt_begins_anew_if_the_schedule_says_so(world: World, tmp_p
     world.is_as_if_never_stopped(runs[-1]["run_id"])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_attempt_that_got_no_further_is_not_followed(world: World, tmp_path: Path) -> None:
     runs = world.attempts("stuck", tmp_path / "marks", code=0)
     begun = [world.begun_at(run["run_id"]) for run in runs]
