@@ -12,8 +12,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit._probe._asking import Asked, Watch, read
+
+if TYPE_CHECKING:
+    from kit._probe._hashes import Hashes
 
 __all__ = [
     "GENERATOR",
@@ -23,6 +27,7 @@ __all__ = [
     "THREADS",
     "TIME",
     "Asked",
+    "join",
     "loading",
     "prepare",
     "read",
@@ -60,7 +65,7 @@ def prepare(held: tuple[str, ...], hash_seed: int | None) -> None:
 
 @contextlib.contextmanager
 def loading(held: tuple[str, ...], *, seed: int, now: float, out: Path, source: Path) -> Iterator[None]:
-    """While the task's module is imported: hold these things fixed, from here on and in the processes that it forks.
+    """While the task's module is imported: hold these things fixed, from here on and in the processes that it starts.
 
     Args:
         held: Some of `HELD`.
@@ -69,10 +74,29 @@ def loading(held: tuple[str, ...], *, seed: int, now: float, out: Path, source: 
         out: Where each place that asks is noted.
         source: The folder of the code that is looked into.
     """
+    from kit._probe._children import invite
+
+    watch = Watch(out, source)
+    hashes = _install(held, watch, seed=seed, now=now)
+    if held:
+        invite(out.with_suffix(""), {"held": held, "seed": seed, "now": now, "out": str(out), "source": str(source)})
+    yield
+    hashes.begin()
+
+
+def join() -> None:
+    """In an interpreter that the task started: hold what the task's own holds."""
+    from kit._probe._children import invited
+
+    if (told := invited()) is not None:
+        watch = Watch(Path(told["out"]), Path(told["source"]), child=True)
+        _install(tuple(told["held"]), watch, seed=told["seed"], now=told["now"])
+
+
+def _install(held: tuple[str, ...], watch: Watch, *, seed: int, now: float) -> Hashes:
     from kit._probe import _clock, _generators, _threads
     from kit._probe._hashes import Hashes
 
-    watch = Watch(out, source)
     hashes = Hashes(watch)
     if GENERATOR in held:
         _generators.install(watch, seed)
@@ -84,5 +108,4 @@ def loading(held: tuple[str, ...], *, seed: int, now: float, out: Path, source: 
         _threads.keep_one_each()
     if HASH_ORDER in held:
         hashes.install()
-    yield
-    hashes.begin()
+    return hashes

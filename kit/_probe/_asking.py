@@ -51,9 +51,16 @@ class Asked:
 
 
 class Watch:
-    """Tells who asks, and notes each place once."""
+    """Tells who asks, and notes each place once.
 
-    def __init__(self, out: Path, source: Path) -> None:
+    Args:
+        out: Where to.
+        source: The folder of the task's code.
+        child: Whether this is a process that the task started. There nobody seeds the libraries that it imports.
+    """
+
+    def __init__(self, out: Path, source: Path, *, child: bool = False) -> None:
+        self._child = child
         self._source = os.path.realpath(source) + os.sep
         self._out = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._sorts: dict[str, str] = {}
@@ -82,7 +89,7 @@ class Watch:
         asks = own or inner  # a thread of a library has nothing of the task below it
         file, line = asks.f_code.co_filename, asks.f_lineno
         imported = any(frame.f_code.co_name == "<module>" for _, frame in frames[:depth])  # a library
-        if own is not None and not imported:
+        if own is not None and (self._child or not imported):
             self._note(kind, call, file, line, through=None if own is inner else _package(inner))
         place = f"{self._relative(file)}:{line}"
         return f"{place}/{next(self._counters.setdefault(place, itertools.count()))}"

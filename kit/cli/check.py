@@ -203,7 +203,8 @@ class _Screen:
             self._print(self._place(same[0], "" if cause.kinds else f"  ({kinds})"))
         if (more := len(places) - _SHOWN) > 0:
             self._print(f"  and {more} more places")
-        if not cause.kinds and any(place.call == PROCESS for place in cause.places):
+        seeds = not cause.kinds or determinism.GENERATOR in cause.kinds
+        if seeds and any(place.call == PROCESS for place in cause.places):
             self._prose(_PROCESSES, indent="  ")
         if cause.changed:
             self._print(f"  not the same before both runs: {_listed([suspect.name for suspect in cause.changed])}")

