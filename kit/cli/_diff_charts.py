@@ -84,6 +84,8 @@ def _room(low: float, high: float) -> tuple[float, float]:
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
     """From `low`..`high` to `start`..`end`; halves, since the largest numbers have no difference."""
     span = high / 2 - low / 2
+    if span == 0:  # whole numbers that are the same as floats
+        return lambda _value: (start + end) / 2
     return lambda value: start + (end - start) * ((value / 2 - low / 2) / span)
 
 

@@ -6,7 +6,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kit.cli._diff_charts import BOTTOM, LEFT, RIGHT, TOP, Chart, chart, ticks
@@ -82,6 +82,7 @@ _VALUES = st.lists(st.tuples(st.integers(-(2**62), 2**62), st.floats(width=64)),
 
 
 @given(_VALUES, _VALUES)
+@example([], [(15_230_060_338_422_675, 0.0)] * 2)
 def test_whatever_is_logged_lies_within_the_chart(old: list[tuple[int, float]], new: list[tuple[int, float]]) -> None:
     found = chart("x", old, new)
     if found is None:
