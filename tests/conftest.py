@@ -11,10 +11,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # How long an example takes is no property: the machine may be busy.
-settings.register_profile("kit", deadline=None)
+settings.register_profile("kit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A change is judged by the same examples each time; whoever works on it searches on, with others each time.
+settings.register_profile("ci", settings.get_profile("kit"), derandomize=True)
 settings.load_profile("kit")
 
 # The projects that tests make have environments of their own; `uv sync` in one must never reach the developer's.
