@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from kit import _clock, _probe, evidence, runs, worktrees
 from kit._probe import Asked
-from kit.errors import Cancelled, RunError, TimedOut, UserError
+from kit.errors import Cancelled, RunError, TimedOut
 from kit.evidence import Evidence, same
 from kit.models import Config, MetricPoint, Probe, RunRecord, RunSpec
 from kit.planning import Draft, new_id
@@ -88,9 +88,8 @@ class Repeating:
             if held or hash_seed is not None:
                 spec = self._probed(spec, held, hash_seed)
             self._see_through(project, spec)
-        if not held and (rejected := runs.rejected(self._project, spec.run_id)) is not None:
-            runs.discard(self._project, spec.run_id)
-            raise UserError(rejected.reason or "the run was rejected", where=rejected.where, fix=rejected.fix)
+        if not held:
+            runs.expect_accepted(self._project, spec.run_id)
         ended = self._collect(spec, held)
         self._first = self._first or ended
         self._on_end(ended)

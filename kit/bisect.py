@@ -13,7 +13,8 @@ from kit.explain import Factor, factors_of, value_of
 from kit.history import history, tree
 from kit.models import Origin, RunRecord, RunSpec
 from kit.project import Project
-from kit.rerun import Recipe, Watch, rerun
+from kit.rerun import Recipe, rerun
+from kit.runs import Watch
 from kit.states import RunStatus
 from kit.stores.base import RunQuery
 

@@ -9,7 +9,8 @@ from kit.capsule import Capsule
 from kit.errors import UserError
 from kit.models import Origin, RunRecord
 from kit.project import Project
-from kit.rerun import Recipe, Rerun, Watch, rerun
+from kit.rerun import Recipe, Rerun, rerun
+from kit.runs import Watch
 from kit.stacks import ProcessStacks
 from kit.states import RunStatus
 

@@ -14,7 +14,8 @@ from kit.compare import Change, Difference
 from kit.errors import UserError
 from kit.models import Origin, RunRecord, RunSpec
 from kit.project import Project
-from kit.rerun import Recipe, Watch, rerun
+from kit.rerun import Recipe, rerun
+from kit.runs import Watch
 from kit.states import RunStatus
 
 __all__ = ["Explanation", "Factor", "Share", "explain", "factors_of", "value_of"]

@@ -11,7 +11,8 @@ from kit.errors import KitError, UserError
 from kit.evidence import Evidence
 from kit.models import Origin, RunRecord, RunSpec
 from kit.project import Project
-from kit.rerun import Recipe, Watch, rerun
+from kit.rerun import Recipe, rerun
+from kit.runs import Watch
 from kit.verdicts import Finding, Suspect, SuspectKind, Tolerance, Verdict, conclude, judge, suspects
 
 __all__ = ["Champion", "Options", "Reproduction", "champions", "reproduce"]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kit import checkpoints, planning, runs, venvs, worktrees
+from kit._variables import variables
 from kit.checkpoints import Checkpoint
 from kit.errors import UserError
-from kit.executors.base import Handle
 from kit.models import Config, Environment, Origin, Request, RunRecord, RunSpec
 from kit.planning import Draft
 from kit.project import Project
 from kit.redact import MASK
 
-__all__ = ["Recipe", "Rerun", "Watch", "rerun"]
-
-Watch = Callable[[Handle, RunSpec], None]
-"""Shows a run until it has ended."""
+__all__ = ["Recipe", "Rerun", "rerun"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ def rerun(  # noqa: PLR0913 - each is a part of a run that can be chosen
     recipe: Recipe,
     *,
     origin: Origin,
-    watch: Watch,
+    watch: runs.Watch,
     overrides: Sequence[str] = (),
     here: bool = False,
     tags: Mapping[str, str] | None = None,
@@ -92,7 +88,8 @@ def rerun(  # noqa: PLR0913 - each is a part of a run that can be chosen
         HostError: If the disk refuses.
     """
     restored = worktrees.restored(project, recipe.code, planning.new_id(), config=recipe.config, of_data=recipe.data)
-    with restored as copy:
+    told = planning.schedule_environment(recipe.config.origin)
+    with restored as copy, variables(told):
         environment, notes = venvs.choose(copy, recipe.environment, here=here)
         drafted, more = _draft(copy, recipe, origin, overrides, tags or {})
         spec = runs.plan(copy, drafted, progress=True, environment=environment)
@@ -101,9 +98,7 @@ def rerun(  # noqa: PLR0913 - each is a part of a run that can be chosen
                 checkpoints.begin_from(project.paths.run(spec.run_id), checkpoint)
         handle = runs.start(copy, spec, interactive=pdb, pdb=pdb)
         watch(handle, spec)
-    if (rejected := runs.rejected(project, spec.run_id)) is not None:
-        runs.discard(project, spec.run_id)
-        raise UserError(rejected.reason or "the run was rejected", where=rejected.where, fix=rejected.fix)
+    runs.expect_accepted(project, spec.run_id)
     return Rerun(runs.ended(project, spec.run_id), spec, (*notes, *more), _mover(recipe.config, spec))
 
 
@@ -118,7 +113,6 @@ def _draft(
             f"the run was given a secret on its command line, which is not kept: {', '.join(lost)}",
             fix="Give it again: " + " ".join(f"`{key}=...`" for key in lost),
         )
-    os.environ.update(planning.schedule_environment(old.origin))
     known = [override for override in old.overrides if MASK not in override]
     request = Request(
         overrides=(*known, *overrides),

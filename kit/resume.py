@@ -7,9 +7,8 @@ can be resumed once more.
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from kit import _clock, checkpoints, data, planning, recovery, runs, vcs, venvs,
 from kit._files import write_atomic
 from kit._process import is_alive, this_process
 from kit._seeding import hash_seed
+from kit._variables import variables
 from kit.checkpoints import Checkpoint
 from kit.errors import HostError, KitError, UserError
 from kit.executors._token import take, taken_by
@@ -32,16 +32,13 @@ from kit.redact import MASK, mask_config
 from kit.states import IllegalTransition, RunStatus, check_resumption
 from kit.trackers.spool import mend
 
-__all__ = ["Watch", "resume"]
-
-Watch = Callable[[Handle, RunSpec], None]
-"""Shows a run until it has ended."""
+__all__ = ["resume"]
 
 _PATIENCE = 30.0
 """Seconds that telling the tracker of how the run ended may still take."""
 
 
-def resume(project: Project, record: RunRecord, *, watch: Watch, tell: Callable[[str], None]) -> RunRecord:
+def resume(project: Project, record: RunRecord, *, watch: runs.Watch, tell: Callable[[str], None]) -> RunRecord:
     """Go on with a run from its last whole checkpoint: with its config, seed, code and data, in its own folder.
 
     If the project's code or data are others by now, the run goes on in a copy of the project as it was.
@@ -65,7 +62,7 @@ def resume(project: Project, record: RunRecord, *, watch: Watch, tell: Callable[
         environment, notes = venvs.choose(place, spec.snapshot.environment, here=True)
         for note in notes:
             tell(note)
-        with _variables(planning.schedule_environment(spec.origin)):
+        with variables(planning.schedule_environment(spec.origin)):
             worktree = None if place.worktree is None else str(place.worktree)
             again = replace(spec, config=_with_secrets(place, spec), worktree=worktree)
             handle = _start(project, again, python=environment.executable)
@@ -160,21 +157,6 @@ def _fill(recorded: Any, composed: Any, shown: Any, key: str) -> Any:  # noqa: A
             fix="Have the environment, and what else the config takes it from, as it was.",
         )
     return composed
-
-
-@contextlib.contextmanager
-def _variables(values: Mapping[str, str]) -> Iterator[None]:
-    """With these in the environment, for configs and for the run."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _start(project: Project, spec: RunSpec, *, python: str) -> Handle:

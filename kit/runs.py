@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from kit import _clock, config, recovery, vcs
@@ -28,11 +28,13 @@ from kit.stores.base import RunQuery
 __all__ = [
     "Draft",
     "Request",
+    "Watch",
     "cancel",
     "compose",
     "discard",
     "draft",
     "ended",
+    "expect_accepted",
     "find",
     "launch",
     "listing",
@@ -44,6 +46,9 @@ __all__ = [
     "short",
     "start",
 ]
+
+Watch = Callable[[Handle, RunSpec], None]
+"""Shows a run until it has ended."""
 
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
 
@@ -135,6 +140,17 @@ def resumed(project: Project, run_id: str) -> int:
     with contextlib.suppress(FileNotFoundError):
         return from_json(project.paths.run(run_id).launch.read_bytes(), Launch).resumed
     return 0
+
+
+def expect_accepted(project: Project, run_id: str) -> None:
+    """Go on with a run that has ended, unless it never began: then no trace of it is left.
+
+    Raises:
+        UserError: If what it was given could not be used.
+    """
+    if (result := rejected(project, run_id)) is not None:
+        discard(project, run_id)
+        raise UserError(result.reason or "the run was rejected", where=result.where, fix=result.fix)
 
 
 def discard(project: Project, run_id: str) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -13,6 +11,7 @@ from kit import alerts, data, planning
 from kit._durations import format_duration
 from kit._dvc_files import read_stages
 from kit._near import did_you_mean, nearest
+from kit._variables import variables
 from kit.config import COMMAND_LINE
 from kit.errors import KitError, UserError
 from kit.fires import FireQuery
@@ -81,7 +80,7 @@ class _Checks:
         at = next_after(schedule.trigger, self._now) or self._now
         origin = Origin("schedule", schedule.name, 1, at)
         try:
-            with _environment(planning.schedule_environment(origin)):
+            with variables(planning.schedule_environment(origin)):
                 planning.draft(
                     self._project, Request(overrides=schedule.arguments, limits=schedule.limits, origin=origin)
                 )
@@ -146,17 +145,3 @@ def _is_among(stage: str, stages: Collection[str]) -> bool:
     """Whether DVC would know it; one of a group whose members only DVC can name is taken for one."""
     group = stage.rpartition("@")[0]
     return stage in stages or (group in stages and not any(name.startswith(f"{group}@") for name in stages))
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -48,9 +48,10 @@ def restored(
     folder = project.paths.worktree(name)
     try:
         try:
-            yield _restore(project, code, config or code, of_data or code, folder)
+            copy = _restore(project, code, config or code, of_data or code, folder)
         except OSError as error:
             raise from_os_error(error) from error
+        yield copy
     finally:
         remove(project, folder)
 

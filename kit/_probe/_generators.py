@@ -9,8 +9,8 @@ import random
 import sys
 from typing import Any
 
+from kit._importing import after_import
 from kit._probe._asking import Watch
-from kit._probe._importing import after_import
 
 __all__ = ["install"]
 

@@ -12,8 +12,8 @@ from time import monotonic, process_time
 from types import ModuleType
 from typing import Any
 
+from kit._importing import after_import
 from kit._probe._asking import Watch
-from kit._probe._importing import after_import
 
 __all__ = ["ONE_EACH", "PROCESS", "install", "keep_one_each"]
 

@@ -21,7 +21,7 @@ from kit.executors.base import Handle
 from kit.explain import Explanation, Factor, Share
 from kit.models import RunSpec
 from kit.project import Project, open_project
-from kit.rerun import Watch
+from kit.runs import Watch
 
 __all__ = ["bisect", "explain", "register"]
 

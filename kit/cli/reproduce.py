@@ -18,7 +18,7 @@ from kit.executors.base import Handle
 from kit.models import RunSpec
 from kit.project import Project, open_project
 from kit.reproduce import Champion, Options, Reproduction
-from kit.rerun import Watch
+from kit.runs import Watch
 from kit.verdicts import Finding, Suspect, Verdict, parse_tolerance
 
 __all__ = ["register", "reproduce"]

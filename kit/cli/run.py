@@ -151,9 +151,7 @@ def _run(project: Project, request: runs.Request, *, as_json: bool, pdb: bool) -
     _mention(spec.snapshot.code)
     paths = project.paths.run(spec.run_id)
     watch(handle, spec.name, paths, output=sys.stderr if as_json else sys.stdout, lends=pdb)
-    if (result := runs.rejected(project, spec.run_id)) is not None:
-        runs.discard(project, spec.run_id)
-        raise UserError(result.reason or "the run was rejected", where=result.where, fix=result.fix)
+    runs.expect_accepted(project, spec.run_id)
     return _finish(project, runs.ended(project, spec.run_id), spec, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 __all__ = ["after_import"]
 
 
-def after_import(name: str, change: Callable[[ModuleType], None]) -> None:
+def after_import(name: str, change: Callable[[ModuleType], object]) -> None:
     """Change a module: now if it is there, else when it has been imported."""
     if (module := sys.modules.get(name)) is not None:
         change(module)
@@ -22,7 +22,7 @@ def after_import(name: str, change: Callable[[ModuleType], None]) -> None:
 class _Finder:
     """Finds one module, once, as those behind it do."""
 
-    def __init__(self, name: str, change: Callable[[ModuleType], None]) -> None:
+    def __init__(self, name: str, change: Callable[[ModuleType], object]) -> None:
         self._name = name
         self._change = change
 
