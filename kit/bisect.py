@@ -186,12 +186,8 @@ class _Search:
     def _changes(self, before: Candidate, first: Candidate) -> dict[Factor, tuple[str, ...]]:
         found = compare.compare_specs(self._project, before.spec, first.spec)
         changed = factors_of(found, before.spec, first.spec, config_dir=self._config_dir)
-        configs = [
-            line.rpartition(" b/")[2]
-            for line in found.code.splitlines()
-            if line.startswith("diff --git ") and f" b/{self._config_dir}/" in line
-        ]
-        return changed | ({Factor.CONFIG: tuple(configs)} if configs else {})
+        configs = tuple(patch.path for patch in found.files if patch.path.startswith(f"{self._config_dir}/"))
+        return changed | ({Factor.CONFIG: configs} if configs else {})
 
     def _blame(self, before: Candidate, first: Candidate, changed: dict[Factor, tuple[str, ...]]) -> Iterator[Factor]:
         """Each thing that changed in one step, put into the state before it by itself."""

@@ -8,7 +8,7 @@ from math import isfinite, isnan
 from typing import Any
 
 from kit import config, vcs
-from kit._patch import mask_patch
+from kit._patch import FilePatch, mask_patch, split_patch
 from kit.crash import secrets_of
 from kit.errors import UserError
 from kit.models import DataVersion, RunRecord, RunSpec
@@ -69,6 +69,11 @@ class Difference:
     host: tuple[Change, ...]
     metrics: tuple[MetricChange, ...]
     note: str | None = None
+
+    @property
+    def files(self) -> list[FilePatch]:
+        """The code, file by file."""
+        return split_patch(self.code)
 
     @property
     def seed(self) -> Change | None:

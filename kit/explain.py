@@ -136,7 +136,7 @@ def explain(
 def factors_of(found: Difference, old: RunSpec, new: RunSpec, *, config_dir: str) -> dict[Factor, tuple[str, ...]]:
     """What is not the same in two runs, in short, by factor."""
     records = {version.source for spec in (old, new) for version in spec.snapshot.data}
-    files = [line.rpartition(" b/")[2] for line in found.code.splitlines() if line.startswith("diff --git ")]
+    files = [patch.path for patch in found.files]
     code = [name for name in files if name not in records and not name.startswith(f"{config_dir}/")]
     named = {
         Factor.DATA: [change.name for change in found.data],

@@ -175,9 +175,8 @@ def _is_same(one: Point | None, other: Point | None) -> bool:
 
 def _suspects(found: Difference) -> Iterator[Suspect]:
     yield from _each(SuspectKind.DATA, found.data)
-    for line in found.code.splitlines():
-        if line.startswith("diff --git "):
-            yield Suspect(SuspectKind.CODE, line.rpartition(" b/")[2] or line.removeprefix("diff --git "))
+    for patch in found.files:
+        yield Suspect(SuspectKind.CODE, patch.path)
     if found.note is not None:
         yield Suspect(SuspectKind.CODE, found.note)
     yield from _each(SuspectKind.CODE, found.omitted)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kit import _clock
-from kit._patch import FilePatch, Line, split_patch
+from kit._patch import FilePatch, Line
 from kit.cli import _diff_charts as charts
 from kit.cli._diff_words import (
     CODE_CONTROLS,
@@ -102,7 +102,7 @@ def _view(project: Project, report: Report) -> dict[str, Any]:
         "made": now,
         "runs": [("old", report.old, _about(report.old)), ("new", report.new, _about(report.new))],
         "found": found,
-        "files": _files(split_patch(found.code)),
+        "files": _files(found.files),
         "data": [(kind_of(change), change, output_details(change), _data_files(change)) for change in report.data],
         "data_summary": counted(report.data, kind_of) or "the same",
         "lists": {title: (changes[:_ENTRIES], len(changes), _summary(changes)) for title, changes in lists.items()},

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar
 
 from kit import _clock
-from kit._patch import FilePatch, split_patch
+from kit._patch import FilePatch
 from kit.cli._diff_words import (
     CODE_CONTROLS,
     CONTROLS,
@@ -69,7 +69,7 @@ def _print_runs(report: Report) -> None:
 
 
 def _print_code(found: Difference, shown: int | None) -> None:
-    patches = split_patch(found.code)
+    patches = found.files
     if not patches:
         _title("code", found.note or ("the same but for untracked files" if found.omitted else "the same"))
         return

@@ -11,7 +11,6 @@ import typer
 
 from kit import compare_data, runs
 from kit._files import write_atomic
-from kit._patch import split_patch
 from kit.cli._arguments import AsJson, RunName
 from kit.cli._diff_text import print_report
 from kit.cli._diff_words import Report
@@ -87,7 +86,7 @@ def _as_json(report: Report) -> dict[str, Any]:
                 "binary": patch.binary,
                 "hidden": patch.hidden,
             }
-            for patch in split_patch(found.code)
+            for patch in found.files
         ],
         "omitted": [asdict(change) for change in found.omitted],
         "data": [_data_json(*pair) for pair in zip(found.data, report.data, strict=True)],

@@ -14,6 +14,15 @@ from kit.evidence import Evidence, Point
 from kit.states import RunStatus
 from kit.verdicts import SuspectKind, Tolerance, Verdict, conclude, judge, parse_tolerance, suspects
 
+QUOTED = """\
+diff --git "a/say \\"b/hello\\".py" "b/say \\"b/hello\\".py"
+--- "a/say \\"b/hello\\".py"
++++ "b/say \\"b/hello\\".py"
+@@ -1 +1 @@
+-1
++2
+"""
+
 
 def produced(*values: float, **changes: object) -> Evidence:
     facts: dict[str, object] = {
@@ -101,7 +110,7 @@ def test_suspicion_has_an_order() -> None:
         return (Change(name, "1", "2"),)
 
     found = Difference(
-        code="diff --git a/src/a b.py b/src/a b.py\n-1\n+2\n",
+        code="diff --git a/src/a b.py b/src/a b.py\n-1\n+2\n" + QUOTED,
         omitted=change("big.bin"),
         data=change("data/x"),
         config=(*change("(seed)"), *change("rate")),
@@ -113,6 +122,7 @@ def test_suspicion_has_an_order() -> None:
     assert kinds == [
         (SuspectKind.DATA, "data/x"),
         (SuspectKind.CODE, "src/a b.py"),
+        (SuspectKind.CODE, 'say "b/hello".py'),
         (SuspectKind.CODE, "big.bin"),
         (SuspectKind.ENVIRONMENT, "numpy"),
         (SuspectKind.CONFIG, "rate"),
