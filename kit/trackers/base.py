@@ -55,6 +55,24 @@ class Tracker(Protocol):
             ServiceError: If the service does not answer, or refuses.
         """
 
+    def start_sweep(self, sweep_id: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> str:
+        """Find the run that stands for a sweep, above its trials; begin it if there is none yet.
+
+        It is a run like any other from here on: `send` gives it tags, metrics and artifacts, `end` ends it. A run that
+        `start` begins and whose origin is a sweep finds it so by itself, and lies below it.
+
+        Args:
+            sweep_id: The sweep's id in kit, its name there, and its tag `kit.sweep`.
+            experiment: `<project>/<experiment>`, where a new one is put.
+            tags: More tags, for a new one.
+
+        Returns:
+            The tracker's own id for it.
+
+        Raises:
+            ServiceError: If the service does not answer, or refuses.
+        """
+
     def resume(self, tracker_id: str) -> None:
         """Go on with a run that `start` began, in this process or another."""
 

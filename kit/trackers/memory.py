@@ -26,8 +26,16 @@ class MemoryTracker:
     def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
         self.params.update(params)
         self.tags.update(spec.tags)
+        if spec.origin.kind == "sweep" and spec.origin.parent is not None:
+            self.tags["mlflow.parentRunId"] = spec.origin.parent
         self.status = RunStatus.RUNNING
         return spec.run_id
+
+    def start_sweep(self, sweep_id: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> str:  # noqa: ARG002 - there is one run
+        if "kit.sweep" not in self.tags:
+            self.tags.update({"kit.sweep": sweep_id} | dict(tags or {}))
+            self.status = RunStatus.RUNNING
+        return sweep_id
 
     def resume(self, tracker_id: str) -> None:
         """Nothing is needed: there is one run."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from kit import redact
+from kit._files import write_atomic
 from kit.errors import ServiceError, UserError
 from kit.models import DataVersion, MetricPoint, RunSpec
 from kit.states import RunStatus
@@ -57,18 +58,35 @@ class MlflowTracker:
 
     def __init__(self, uri: str, *, locks: Path) -> None:
         self._uri = uri
+        self._locks = locks
         self._run_id = ""
         self._experiment_id = ""
         self._client = client_of(uri, locks=locks)
 
     def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
         with explained(self._uri):
+            tags = _tags(spec)
+            if spec.origin.kind == "sweep" and spec.origin.parent is not None:
+                tags |= {"mlflow.parentRunId": self.start_sweep(spec.origin.parent, experiment=_experiment_name(spec))}
             self._experiment_id = self._experiment(_experiment_name(spec))
-            run = self._client.create_run(self._experiment_id, run_name=spec.name, tags=_tags(spec))
+            run = self._client.create_run(self._experiment_id, run_name=spec.name, tags=tags)
             self._run_id = run.info.run_id
             self.send([Params(params)])
             self._log_inputs(spec.snapshot.data)
         return self._run_id
+
+    def start_sweep(self, sweep_id: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> str:
+        # Of the trials that begin at once, one begins it; and those of other experiments lie below the same one.
+        mark = self._locks / f"sweep-{hashlib.sha256(f'{self._uri} {sweep_id}'.encode()).hexdigest()[:12]}.mlflow"
+        with filelock.FileLock(self._locks / "sweeps.lock"), explained(self._uri):
+            known = mark.read_text() if mark.exists() else self._tagged("kit.sweep", sweep_id, experiment)
+            if known is None:
+                named = {"kit.sweep": sweep_id} | {key: redact.mask(value) for key, value in (tags or {}).items()}
+                run = self._client.create_run(self._experiment(experiment), run_name=sweep_id, tags=named)
+                known = str(run.info.run_id)
+            write_atomic(mark, known)
+        self._run_id = known
+        return known
 
     def find(self, spec: RunSpec) -> str | None:
         """MLflow's id of a run that `start` began without anyone having noted it.
@@ -77,10 +95,12 @@ class MlflowTracker:
             ServiceError: If the service does not answer, or refuses.
         """
         with explained(self._uri):
-            experiment = self._experiment(_experiment_name(spec))
-            named = f"tags.`kit.run_id` = '{spec.run_id}'"
-            found = self._client.search_runs([experiment], filter_string=named, max_results=1)
-            return str(found[0].info.run_id) if found else None
+            return self._tagged("kit.run_id", spec.run_id, _experiment_name(spec))
+
+    def _tagged(self, key: str, value: str, experiment: str) -> str | None:
+        where = [self._experiment(experiment)]
+        found = self._client.search_runs(where, filter_string=f"tags.`{key}` = '{value}'", max_results=1)
+        return str(found[0].info.run_id) if found else None
 
     def resume(self, tracker_id: str) -> None:
         self._run_id = tracker_id

@@ -37,7 +37,7 @@ class Place(Protocol):
 
     def tracker(self) -> Tracker: ...
 
-    def seen(self, tracker: Tracker) -> Seen: ...
+    def seen(self, tracker: Tracker, run_id: str = "abc123") -> Seen: ...
 
 
 class InMemory:
@@ -47,7 +47,7 @@ class InMemory:
     def tracker(self) -> Tracker:
         return self._one
 
-    def seen(self, tracker: Tracker) -> Seen:
+    def seen(self, tracker: Tracker, run_id: str = "abc123") -> Seen:  # noqa: ARG002 - there is one
         assert isinstance(tracker, MemoryTracker)
         series: dict[str, list[tuple[int, float]]] = {}
         for point in sorted(tracker.points, key=lambda point: point.step):
@@ -71,9 +71,9 @@ class InMlflow:
 
         return MlflowTracker(self._uri, locks=self._folder)
 
-    def seen(self, tracker: Tracker) -> Seen:
+    def seen(self, tracker: Tracker, run_id: str = "abc123") -> Seen:
         assert not isinstance(tracker, MemoryTracker)
-        found = mlflow_runs(self._folder)[spec().run_id]
+        found = mlflow_runs(self._folder)[run_id]
         files = {
             str(path.relative_to(found.artifacts)): path.read_bytes()
             for path in found.artifacts.rglob("*")
@@ -233,6 +233,27 @@ def test_a_run_that_ended_goes_on(place: Place) -> None:
     assert seen.series == {"loss": [(0, 1.0), (1, 0.5)]}
     assert seen.ended_well is True
     assert "kit.reason" not in seen.tags
+
+
+def test_a_sweep_is_one_run_above_its_trials(place: Place) -> None:
+    sweep = place.tracker()
+    above = sweep.start_sweep("sweep-1", experiment="tiny/baseline", tags={"team": "pricing"})
+    sweep.send([Metrics((point("best", 0.5),)), Tags({"kit.best": "abc123"})])
+    again = place.tracker()
+    assert again.start_sweep("sweep-1", experiment="tiny/other", tags={"team": "another"}) == above
+    again.end(RunStatus.FAILED, "one of them broke")
+    seen = place.seen(sweep, above)
+    assert {"kit.sweep": "sweep-1", "team": "pricing", "kit.best": "abc123"}.items() <= seen.tags.items()
+    assert (seen.series, seen.ended_well) == ({"best": [(0, 0.5)]}, False)
+    trial = begun(place, origin=Origin("sweep", "sweep-1", 0))
+    assert place.seen(trial).tags["mlflow.parentRunId"] == above
+
+
+def test_a_trial_begins_the_sweep_that_is_not_there_yet(place: Place) -> None:
+    trial = begun(place, origin=Origin("sweep", "sweep-1", 0))
+    above = place.seen(trial).tags["mlflow.parentRunId"]
+    assert place.tracker().start_sweep("sweep-1", experiment="tiny/baseline") == above
+    assert place.seen(trial, above).ended_well is None
 
 
 def test_a_spool_is_delivered(place: Place, tmp_path: Path) -> None:
