@@ -93,7 +93,7 @@ def _view(project: Project, report: Report) -> dict[str, Any]:
     names = list(dict.fromkeys((*series[0], *series[1])))
     drawn = [charts.chart(name, *(each.get(name, ()) for each in series)) for name in names]
     lists = {
-        "config": [change for change in found.config if change.name != "(seed)"],
+        "config": list(found.values),
         "environment": list(map(short_package, found.environment)),
         "host": list(found.host),
     }

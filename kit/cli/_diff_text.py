@@ -51,7 +51,7 @@ def print_report(report: Report, *, full: bool) -> None:
     if report.found.omitted:
         _print_changes("files too large or too secret to be kept", report.found.omitted, shown)
     _print_data(report.data, shown)
-    _print_changes("config", [change for change in report.found.config if change.name != "(seed)"], shown)
+    _print_changes("config", report.found.values, shown)
     _print_changes("environment", map(short_package, report.found.environment), shown)
     _print_seed(report)
     _print_changes("host", report.found.host, shown)

@@ -90,7 +90,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         ],
         "omitted": [asdict(change) for change in found.omitted],
         "data": [_data_json(*pair) for pair in zip(found.data, report.data, strict=True)],
-        "config": [asdict(change) for change in found.config if change.name != "(seed)"],
+        "config": [asdict(change) for change in found.values],
         "environment": [asdict(change) for change in found.environment],
         "seed": {"old": report.old.seed, "new": report.new.seed},
         "host": [asdict(change) for change in found.host],

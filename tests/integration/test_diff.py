@@ -114,7 +114,7 @@ def test_everything_is_in_the_json(original: Made) -> None:
     assert files["a.csv"]["added_columns"] == ["c"]
     assert (files["a.csv"]["old_rows"], files["a.csv"]["new_rows"], files["a.csv"]["rows"]) == (1, 2, 1)
     assert (files["gone.txt"]["kind"], files["gone.txt"]["new_md5"]) == ("removed", None)
-    assert found["seed"] == {"old": 7, "new": 8}
+    assert (found["seed"], found["config"]) == ({"old": 7, "new": 8}, [])  # the seed is told once
     assert {file["path"] for file in found["files"]} >= {"src/tiny/rated.py", "data/x.dvc", "settings.yaml"}
     assert (found["old"]["status"], found["new"]["dirty"]) == ("succeeded", True)
     assert {file["path"] for file in found["files"] if file["hidden"]} == {"secrets.yaml"}

@@ -77,7 +77,8 @@ def test_equal_runs_are_the_same_in_everything(capsys: pytest.CaptureFixture[str
 
 
 def test_each_change_has_a_sign_and_each_part_a_count(capsys: pytest.CaptureFixture[str]) -> None:
-    config = (Change("(seed)", "7", "8"), Change("a", "1", ""), Change("b", None, "x"), Change("c", "y", None))
+    seed = (Change("(seed)", "7", "8"), Change("seed", "7", "8"))
+    config = (*seed, Change("a", "1", ""), Change("b", None, "x"), Change("c", "y", None))
     out = shown(capsys, replace(NOTHING, config=config, environment=(LOCK,)), seeds=(7, 8))
     assert "\nconfig  1 added, 1 removed, 1 changed\n  ~ a: 1 → ''\n  + b: x\n  - c: y\n" in out
     assert "\nenvironment  1 changed\n  ~ (lock): aaaaaaaaaaaa → bbbbbbbbbbbb\n" in out
