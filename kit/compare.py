@@ -174,7 +174,7 @@ def _config(spec: RunSpec) -> dict[str, str]:
 
 def _environment(spec: RunSpec) -> dict[str, str]:
     environment = spec.snapshot.environment
-    return environment.packages | {
+    return environment.others(spec.project) | {
         "(python)": environment.python,
         "(implementation)": environment.implementation,
         "(lock)": environment.lock_sha256 or "none",

@@ -7,6 +7,7 @@ a process, a socket or a cluster as text.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -123,6 +124,11 @@ class Environment:
     packages: dict[str, str]
     lock_file: str | None
     lock_sha256: str | None
+
+    def others(self, own: str) -> dict[str, str]:
+        """The packages but the one called `own`: a project's own is its code, whichever of it is installed."""
+        name = re.sub(r"[-_.]+", "-", own).lower()
+        return {package: version for package, version in self.packages.items() if package != name}
 
 
 @dataclass(frozen=True, slots=True)

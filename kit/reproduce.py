@@ -149,21 +149,12 @@ def _once(project: Project, record: RunRecord, old: RunSpec, options: Options, w
         checkpoint=checkpoints.beginning(project.paths.run(record.run_id)),
     )
     found = compare.compare(project, record, again.record)
-    difference = replace(
-        found,
-        config=_unmoved(found.config, again.moved),
-        environment=tuple(change for change in found.environment if not _is_own(change, project)),
-    )
+    difference = replace(found, config=_unmoved(found.config, again.moved))
     return _Repetition(again.record, evidence.collect(project, again.record), difference, again.notes, again.moved)
 
 
 def _unmoved(changes: Iterable[Change], moved: Callable[[str], str]) -> tuple[Change, ...]:
     return tuple(change for change in changes if change.old is None or moved(change.old) != change.new)
-
-
-def _is_own(change: Change, project: Project) -> bool:
-    """The project's own package is its code; which of it is installed says nothing of what ran."""
-    return change.name.replace("-", "_") == project.name.replace("-", "_")
 
 
 def _by_repeating(produced: Sequence[Evidence], tolerances: Mapping[str, Tolerance]) -> list[Suspect]:

@@ -56,10 +56,9 @@ def choose(copy: Project, recorded: Environment, *, here: bool) -> tuple[Environ
 
 
 def differences(old: Environment, new: Environment, *, own: str) -> dict[str, tuple[str | None, str | None]]:
-    """Interpreter and packages that are not the same, with both versions; the project's own package is its code."""
-    one, other = ({"python": each.python} | each.packages for each in (old, new))
-    ours = own.replace("_", "-").lower()
-    names = sorted({*one, *other} - {ours})
+    """Interpreter and packages that are not the same, with both versions; but for the project called `own`."""
+    one, other = ({"python": each.python} | each.others(own) for each in (old, new))
+    names = sorted({*one, *other})
     return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
 
 

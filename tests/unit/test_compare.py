@@ -176,6 +176,13 @@ def test_an_interpreter_of_another_kind_is_another_environment(opened: Project) 
     )
 
 
+def test_the_projects_own_package_is_its_code(opened: Project) -> None:
+    plain = snapshot().environment
+    old = add(opened, "a1", environment=replace(plain, packages={"tiny": "0.1", "numpy": "2.0"}))
+    new = add(opened, "b2", environment=replace(plain, packages={"tiny": "0.2", "numpy": "2.0"}))
+    assert compare(opened, old, new).environment == ()
+
+
 def test_a_host_is_compared_as_people_know_it(opened: Project) -> None:
     plain = snapshot().host
     old = add(opened, "a1", host=replace(plain, gpus=("H200, 141 GB, 550", "H200, 141 GB, 550")))
