@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -71,4 +70,3 @@ def test_champions_are_checked_by_hand_and_by_a_task(tmp_path: Path) -> None:
         ["fickle", fickle, "different"],
         ["steady", run, "identical"],
     ]
-    assert json.dumps(champion)

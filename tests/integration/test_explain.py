@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -152,4 +151,3 @@ def test_bisect_says_when_it_is_neither_the_code_nor_the_data(tmp_path: Path) ->
     bad = str(kit(story.root, "run", "--json", "gain=9", env=story.env).json()["run_id"])
     found = story.ask("bisect", "--good", good, "--bad", bad, "--metric", "score")
     assert (found["first"], len(found["runs"])) == (None, 1)
-    assert json.dumps(found)
