@@ -69,7 +69,8 @@ class Tolerance:
         if same(old, new):
             return True
         apart = abs(old - new)
-        return apart <= self.absolute or apart <= self.relative * abs(old)
+        # From infinity everything is infinitely far, and so is any share of it.
+        return math.isfinite(apart) and (apart <= self.absolute or apart <= self.relative * abs(old))
 
     def __str__(self) -> str:
         return f"{self.relative * 100:g} %" if self.relative else f"{self.absolute:g}"

@@ -58,6 +58,13 @@ def test_a_tolerance_is_for_values_not_for_points_that_are_missing() -> None:
     assert conclude(judge(produced(1.0), produced(math.nan), {"*": Tolerance(1.0)})) is Verdict.DIFFERENT
 
 
+@pytest.mark.parametrize("new", [1.0, -math.inf, math.nan])
+def test_what_was_infinite_is_near_to_itself_alone(new: float) -> None:
+    anything = {"*": Tolerance(absolute=1e308, relative=10.0)}
+    assert conclude(judge(produced(math.inf), produced(new), anything)) is Verdict.DIFFERENT
+    assert conclude(judge(produced(math.inf), produced(math.inf), anything)) is Verdict.IDENTICAL
+
+
 def test_parameters_artifacts_and_the_end_are_compared() -> None:
     old = produced(1.0)
     new = produced(1.0, params={"rate": "0.2"}, artifacts={"other": "0" * 64}, status=RunStatus.FAILED)
