@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from kit import compare
@@ -18,7 +18,7 @@ from kit.rerun import Recipe, rerun
 from kit.runs import Watch
 from kit.states import RunStatus
 
-__all__ = ["Explanation", "Factor", "Share", "explain", "factors_of", "value_of"]
+__all__ = ["Explanation", "Factor", "Share", "explain", "factors_of", "mix", "outcome", "value_of"]
 
 
 class Factor(StrEnum):
@@ -50,11 +50,15 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Attributes:
-    before, after: The metric of both runs.
-    shares: One for each factor that changed.
-    noise: Half the range of the metric over runs that differ in nothing but the seed; None if that was not asked for.
-    tried: The runs that were made for it.
+    """How a metric came from one run's value to another's.
+
+    Attributes:
+        before, after: The metric of both runs.
+        shares: One for each factor that changed.
+        noise: Half the range of the metric over runs that differ in nothing but the seed; None if that was not asked
+            for, or none of them succeeded.
+        tried: The runs that were made for it.
+        notes: What a reader of the shares should know.
     """
 
     old: RunRecord
@@ -103,34 +107,60 @@ def explain(
     difference = compare.compare(project, old, new)
     metric = metric or _first_changed(difference)
     before, after = (value_of(record, metric) for record in (old, new))
-    specs = {"old": compare.spec_of(project, old), "new": compare.spec_of(project, new)}
-    changed = factors_of(difference, specs["old"], specs["new"], config_dir=project.settings.config_dir)
-    if here:
-        changed.pop(Factor.ENVIRONMENT, None)
+    was, became = (compare.spec_of(project, record) for record in (old, new))
+    changed = factors_of(difference, was, became, config_dir=project.settings.config_dir)
+    trials = _Trials(project, new, metric, here=here, watch=watch)
+    if here and (packages := changed.pop(Factor.ENVIRONMENT, ())):
+        trials.notes.append(f"what changed in the packages ({len(packages)}) is left out: all ran in this environment")
     order = list(changed)
     known: dict[frozenset[Factor], float | None] = {frozenset(): before, frozenset(order): after}
-    tried: list[RunRecord] = []
-    notes: list[str] = []
-    for chosen in (*_paths(order),) if len(order) > 1 else ():
-        if chosen in known:
-            continue
-        recipe = _mix(specs["old"], specs["new"], chosen)
-        record = _run(project, recipe, new, chosen, here=here, watch=watch)
-        tried.append(record)
-        known[chosen] = record.metrics.get(metric)
-        if record.status is not RunStatus.SUCCEEDED:
-            notes.append(f"{_named(chosen)} of the new run with the rest of the old one does not work: {record.reason}")
-    noise = None
-    if seeds:
-        recipe = _mix(specs["old"], specs["new"], frozenset(order))
-        others = [
-            _run(project, _reseeded(recipe, n), new, {Factor.SEED}, here=here, watch=watch) for n in range(1, seeds + 1)
-        ]
-        tried.extend(others)
-        values = [after, *(record.metrics[metric] for record in others if metric in record.metrics)]
-        noise = (max(values) - min(values)) / 2
+    for chosen in _paths(order):
+        if chosen not in known:
+            known[chosen] = trials.combined(mix(was, became, chosen), chosen)
+    noise = _half_range(after, trials.reseeded(became, seeds))
     shares = tuple(_share(factor, changed[factor], order, known) for factor in order)
-    return Explanation(old, new, metric, before, after, shares, noise, tuple(tried), tuple(notes))
+    return Explanation(old, new, metric, before, after, shares, noise, tuple(trials.made), tuple(trials.notes))
+
+
+class _Trials:
+    """The runs that are made to explain the metric of one."""
+
+    def __init__(self, project: Project, new: RunRecord, metric: str, *, here: bool, watch: Watch) -> None:
+        self._project = project
+        self._new = new
+        self._metric = metric
+        self._here = here
+        self._watch = watch
+        self.made: list[RunRecord] = []
+        self.notes: list[str] = []
+
+    def combined(self, recipe: Recipe, chosen: frozenset[Factor]) -> float | None:
+        """The metric of a run with these parts of the new run; None if that does not work."""
+        value, why = self._value(recipe, chosen)
+        if value is None:
+            self.notes.append(f"{_named(chosen)} of the new run with the rest of the old one does not work: {why}")
+        return value
+
+    def reseeded(self, spec: RunSpec, count: int) -> list[float]:
+        """The metric of runs that are the new one with other seeds; of those that succeeded."""
+        seeds = (spec.snapshot.seed + number for number in range(1, count + 1))
+        found = [self._value(replace(Recipe.of(spec), seed=seed), {Factor.SEED}) for seed in seeds]
+        if failed := [why for value, why in found if value is None]:
+            note = f"{len(failed)} of {count} runs with another seed did not work: {failed[0]}"
+            self.notes.append(note if len(failed) < count else f"{note}; how much it varies by itself is not known")
+        return [value for value, _ in found if value is not None]
+
+    def _value(self, recipe: Recipe, chosen: Iterable[Factor]) -> tuple[float | None, str]:
+        """The metric of a run, or why there is none."""
+        tags = {"kit.from_new": _named(chosen)}
+        origin = Origin("explain", self._new.run_id)
+        record = rerun(self._project, recipe, origin=origin, watch=self._watch, here=self._here, tags=tags).record
+        self.made.append(record)
+        return outcome(record, self._metric)
+
+
+def _half_range(after: float, others: Sequence[float]) -> float | None:
+    return (max(after, *others) - min(after, *others)) / 2 if others else None
 
 
 def factors_of(found: Difference, old: RunSpec, new: RunSpec, *, config_dir: str) -> dict[Factor, tuple[str, ...]]:
@@ -176,13 +206,29 @@ def value_of(record: RunRecord, metric: str) -> float:
     raise UserError(f"run {record.run_id} has no metric {metric!r} that is a number", fix=hint)
 
 
+def outcome(record: RunRecord, metric: str) -> tuple[float | None, str]:
+    """A metric of a run that was made to learn it; None if it does not count, and why."""
+    value = record.metrics.get(metric)
+    if record.status is not RunStatus.SUCCEEDED:
+        return None, record.reason or str(record.status)
+    if value is None or not math.isfinite(value):
+        return None, f"it has no {metric} that is a number"
+    return value, ""
+
+
 def _paths(order: Sequence[Factor]) -> Iterable[frozenset[Factor]]:
     """What is taken from the new run, step by step: in this order, and in the opposite one."""
     for path in (order, order[::-1]):
         yield from (frozenset(path[:count]) for count in range(1, len(path)))
 
 
-def _mix(old: RunSpec, new: RunSpec, chosen: frozenset[Factor]) -> Recipe:
+def mix(old: RunSpec, new: RunSpec, chosen: Collection[Factor], *, exact: bool = True) -> Recipe:
+    """The recipe of a run with these parts of the new run and the others of the old one.
+
+    Args:
+        exact: Whether the config's values count as they were recorded, whatever composing gives today.
+    """
+
     def pick(factor: Factor) -> RunSpec:
         return new if factor in chosen else old
 
@@ -192,21 +238,8 @@ def _mix(old: RunSpec, new: RunSpec, chosen: frozenset[Factor]) -> Recipe:
         data=pick(Factor.DATA),
         environment=pick(Factor.ENVIRONMENT).snapshot.environment,
         seed=pick(Factor.SEED).snapshot.seed,
-        exact=True,
+        exact=exact,
     )
-
-
-def _reseeded(recipe: Recipe, number: int) -> Recipe:
-    return Recipe(
-        recipe.code, recipe.config, recipe.data, recipe.environment, (recipe.seed or 0) + number, exact=recipe.exact
-    )
-
-
-def _run(
-    project: Project, recipe: Recipe, new: RunRecord, chosen: Iterable[Factor], *, here: bool, watch: Watch
-) -> RunRecord:
-    tags = {"kit.from_new": _named(chosen)}
-    return rerun(project, recipe, origin=Origin("explain", new.run_id), watch=watch, here=here, tags=tags).record
 
 
 def _named(chosen: Iterable[Factor]) -> str:
