@@ -274,9 +274,11 @@ class Launch:
     pdb: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MetricPoint:
-    """One value of one metric. `step` counts from 0, `timestamp` is seconds since the epoch."""
+class MetricPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One value of one metric. `step` counts from 0, `timestamp` is seconds since the epoch.
+
+    A struct, since there are millions: msgspec makes one in a tenth of the time that a dataclass takes.
+    """
 
     key: str
     value: float

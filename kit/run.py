@@ -16,12 +16,11 @@ from kit import checkpoints
 from kit.checkpoints import Logged
 from kit.config import flatten
 from kit.errors import UserError
-from kit.models import MetricPoint
 from kit.paths import RunPaths
 from kit.redact import mask_config
-from kit.trackers.base import Artifact, Metrics, Params
+from kit.trackers.base import Artifact, Params
 from kit.trackers.past import Past
-from kit.trackers.spool import Progress, Spool, each_point
+from kit.trackers.spool import Point, Progress, Spool, each_point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +29,7 @@ __all__ = ["Run"]
 
 T = TypeVar("T")
 _SHOW_EVERY = 0.1
+_NO_STEP = (-1, 0)
 
 
 class Run:
@@ -70,7 +70,8 @@ class Run:
         self._spool = spool
         self._keys: dict[str, str] = {}
         self._steps: dict[str, tuple[int, int]] = {}  # the last, and how many values it has
-        self._past = Past(each_point(paths.spool))
+        past = Past(each_point(paths.spool))
+        self._past = past or None  # a run that was never stopped has none
         self._beginning = checkpoints.latest(paths)
         self._params: dict[str, str] = dict(params or {})
         self._lock = threading.Lock()
@@ -89,30 +90,34 @@ class Run:
         if step is not None and not -(2**63) <= int(step) < 2**63:
             raise ValueError(f"step {step} needs more than 64 bits")
         now = time.time()
-        values = {name: _number(value) for name, value in metrics.items()}
+        # Tasks do this in their innermost loops: here nothing is called that need not be.
+        keys = self._keys
+        values = {
+            keys[name] if name in keys else self._key(name): value if type(value) is float else _number(value)
+            for name, value in metrics.items()
+        }
         with self._lock:
-            keys = {self._key(name): value for name, value in values.items()}
-            steps = {key: self._next_step(key) if step is None else int(step) for key in keys}
-            new = [key for key in keys if not self._past.has(key, steps[key])]
-            if new or not keys:
-                self._spool.append(Metrics(tuple(MetricPoint(key, keys[key], steps[key], now) for key in new)))
-            self._count({key: step for key, step in steps.items() if key in new or not self._past.is_behind(key, step)})
-            self.metrics |= keys
+            points = self._placed(values, step, now)
+            new, counted = (points, points) if self._past is None else _undone(points, self._past)
+            if new or not values:
+                self._spool.log(new)
+            steps = self._steps
+            for key, _, at, _ in counted:
+                last, times = steps.get(key, _NO_STEP)
+                steps[key] = (at, times + 1 if at == last else 1)
+            self.metrics.update(values)
 
-    def _next_step(self, key: str) -> int:
-        last, _ = self._steps.get(key, (-1, 0))
-        return last + 1
-
-    def _count(self, steps: Mapping[str, int]) -> None:
-        for key, step in steps.items():
-            last, values = self._steps.get(key, (step, 0))
-            self._steps[key] = (step, values + 1 if step == last else 1)
+    def _placed(self, values: Mapping[str, float], step: int | None, now: float) -> list[Point]:
+        if step is not None:
+            at = int(step)
+            return [(key, value, at, now) for key, value in values.items()]
+        steps = self._steps
+        return [(key, value, steps.get(key, _NO_STEP)[0] + 1, now) for key, value in values.items()]
 
     def _key(self, name: str) -> str:
         """The name as trackers take it: the same rule as for parameters."""
-        if name not in self._keys:
-            self._keys[name] = next(iter(flatten({name: 0})))
-        return self._keys[name]
+        key = self._keys[name] = next(iter(flatten({name: 0})))
+        return key
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Record parameters that the config does not have, such as the number of features found in the data.
@@ -217,6 +222,7 @@ class Run:
         with self._lock:
             if found == self._beginning:
                 logged = found.logged
+                self._past = self._past or Past()
                 self._past.go_on(logged.steps)
                 self._steps = dict(logged.steps)
                 self.metrics |= logged.metrics
@@ -233,6 +239,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run(id={self.id!r}, name={self.name!r})"
+
+
+def _undone(points: list[Point], past: Past) -> tuple[list[Point], list[Point]]:
+    """Those that the run does not have yet, and those that are not behind the checkpoint it goes on from."""
+    new = [point for point in points if not past.has(point[0], point[2])]
+    return new, [point for point in points if point in new or not past.is_behind(point[0], point[2])]
 
 
 def _number(value: SupportsFloat) -> float:

@@ -11,10 +11,12 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
+
+import msgspec
 
 from kit._files import write_atomic
 from kit.models import MetricPoint
@@ -22,6 +24,7 @@ from kit.paths import RunPaths
 from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags, Tracker
 
 __all__ = [
+    "Point",
     "Progress",
     "Sender",
     "Spool",
@@ -33,6 +36,9 @@ __all__ = [
     "params_of",
     "points_of",
 ]
+
+Point: TypeAlias = tuple[str, float, int, float]
+"""Key, value, step and timestamp, as in `MetricPoint`."""
 
 _BATCH_BYTES = 1 << 19
 _FORK_WAITS = 1.0
@@ -53,12 +59,21 @@ class Spool:
         Raises:
             OSError: If the disk does not take it.
         """
-        line = json.dumps(_to_plain(entry), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        self._write(_encoded(entry))
+
+    def log(self, points: Sequence[Point]) -> None:
+        """Add points, as `append` does with `Metrics`: that is what tasks do in their innermost loops.
+
+        Raises:
+            OSError: If the disk does not take it.
+        """
+        self._write(_metrics_line(points))
+
+    def _write(self, line: bytes) -> None:
         if self._torn:
             line = b"\n" + line
         # One write to a file opened for appending is not torn by another's, but by a disk that is full.
-        written = os.write(self._out, line)
-        self._torn = written < len(line)
+        self._torn = os.write(self._out, line) < len(line)
         if self._torn:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
@@ -86,37 +101,70 @@ class Progress:
         self.total = total
 
 
-def _to_plain(entry: Entry | Progress) -> dict[str, Any]:
+class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One line of the file: one of these."""
+
+    metrics: tuple[MetricPoint, ...] | None = None
+    params: dict[str, str] | None = None
+    tags: dict[str, str] | None = None
+    artifact: tuple[str, str] | None = None
+    progress: tuple[str, int, int | None] | None = None
+
+    def entry(self) -> Entry | None:
+        """What of it is to be sent."""
+        if self.metrics is not None:
+            return Metrics(self.metrics)
+        if self.params is not None:
+            return Params(self.params)
+        if self.tags is not None:
+            return Tags(self.tags)
+        if self.artifact is not None:
+            return Artifact(Path(self.artifact[0]), self.artifact[1])
+        return None
+
+
+_encode = msgspec.json.Encoder().encode
+_lines = msgspec.json.Decoder(_Line)
+
+
+def _encoded(entry: Entry | Progress) -> bytes:
     match entry:
         case Metrics(points):
-            return {"metrics": [[point.key, point.value, point.step, point.timestamp] for point in points]}
+            return _metrics_line([(point.key, point.value, point.step, point.timestamp) for point in points])
         case Params(values):
-            return {"params": dict(values)}
+            plain: dict[str, object] = {"params": dict(values)}
         case Tags(values):
-            return {"tags": dict(values)}
+            plain = {"tags": dict(values)}
         case Artifact(path, name):
-            return {"artifact": [str(path), name]}
+            plain = {"artifact": [str(path), name]}
         case Progress():
-            return {"progress": [entry.description, entry.done, entry.total]}
+            plain = {"progress": [entry.description, entry.done, entry.total]}
+    return _encode(plain) + b"\n"
 
 
-def _from_plain(plain: dict[str, Any]) -> Entry | Progress:
-    match plain:
-        case {"metrics": points}:
-            return Metrics(tuple(MetricPoint(*point) for point in points))
-        case {"params": values}:
-            return Params(values)
-        case {"tags": values}:
-            return Tags(values)
-        case {"artifact": [path, name]}:
-            return Artifact(Path(path), name)
-        case {"progress": [description, done, total]}:
-            return Progress(description, done, total)
-    raise ValueError(f"not an entry of a spool: {plain!r}")
+def _metrics_line(points: Sequence[Point]) -> bytes:
+    line = b'{"metrics":%b}\n' % _encode(points)
+    if b"null" in line:  # what JSON has no words for: NaN and the infinities, spelled as Python's own module does
+        line = json.dumps({"metrics": points}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return line
 
 
-def _read(path: Path, offset: int = 0) -> Iterator[tuple[list[Entry | Progress], int]]:
-    """Entries in batches, each with the offset behind it. A torn last line is left for later."""
+def _decoded(line: bytes) -> _Line:
+    """Raises ValueError if it is no line of a spool."""
+    try:
+        return _lines.decode(line)
+    except msgspec.DecodeError:
+        plain = json.loads(line)
+    if not (isinstance(plain, dict) and plain.keys() == {"metrics"}):
+        raise ValueError("not an entry of a spool")
+    try:
+        return _Line(metrics=tuple(MetricPoint(*point) for point in plain["metrics"]))
+    except TypeError as error:
+        raise ValueError("not an entry of a spool") from error
+
+
+def _read_bytes(path: Path, offset: int = 0) -> Iterator[tuple[list[bytes], int]]:
+    """Whole lines in batches, each with the offset behind it. A torn last line is left for later."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -129,13 +177,22 @@ def _read(path: Path, offset: int = 0) -> Iterator[tuple[list[Entry | Progress],
             if not lines:
                 return
             offset += sum(map(len, lines))
-            yield list(_entries(lines)), offset
+            yield lines, offset
 
 
-def _entries(lines: Iterable[bytes]) -> Iterator[Entry | Progress]:
+def _read(path: Path, offset: int = 0) -> Iterator[tuple[list[_Line], int]]:
+    """The same, understood."""
+    for lines, behind in _read_bytes(path, offset):
+        try:
+            yield _lines.decode_lines(b"".join(lines)), behind
+        except msgspec.DecodeError:
+            yield list(_each_decoded(lines)), behind
+
+
+def _each_decoded(lines: Iterable[bytes]) -> Iterator[_Line]:
     for line in lines:
         with contextlib.suppress(ValueError):  # a line that a full disk tore: whoever logged it was told
-            yield _from_plain(json.loads(line))
+            yield _decoded(line)
 
 
 def last_metrics(path: Path) -> dict[str, float]:
@@ -144,13 +201,14 @@ def last_metrics(path: Path) -> dict[str, float]:
     A task's last word is what it returns, and that is what its user wants to see.
     """
     values: dict[str, float] = {}
-    last: Metrics | None = None
-    for entries, _ in _read(path):
-        for entry in entries:
-            if isinstance(entry, Metrics):
-                last = entry
-                values.update((point.key, point.value) for point in entry.points)
-    return {} if last is None else {point.key: point.value for point in last.points} | values
+    last: tuple[MetricPoint, ...] = ()
+    for lines, _ in _read(path):
+        for line in lines:
+            if line.metrics is not None:
+                last = line.metrics
+                for point in last:
+                    values[point.key] = point.value
+    return {point.key: point.value for point in last} | values
 
 
 def points_of(path: Path) -> list[MetricPoint]:
@@ -160,14 +218,16 @@ def points_of(path: Path) -> list[MetricPoint]:
 
 def each_point(path: Path) -> Iterator[MetricPoint]:
     """The same, one by one."""
-    entries = (entry for batch, _ in _read(path) for entry in batch)
-    return (point for entry in entries if isinstance(entry, Metrics) for point in entry.points)
+    return (point for lines, _ in _read(path) for line in lines for point in line.metrics or ())
 
 
 def params_of(path: Path) -> dict[str, str]:
     """The parameters that the task itself recorded; empty if there are none."""
-    entries = (entry for batch, _ in _read(path) for entry in batch)
-    return {key: value for entry in entries if isinstance(entry, Params) for key, value in entry.values.items()}
+    found: dict[str, str] = {}
+    for lines, _ in _read_bytes(path):
+        for line in _each_decoded(line for line in lines if line.startswith(b'{"params"')):
+            found |= line.params or {}
+    return found
 
 
 class SpoolTail:
@@ -181,13 +241,13 @@ class SpoolTail:
 
     def read(self) -> None:
         """Take in what is new."""
-        for entries, offset in _read(self._path, self._offset):
+        for lines, offset in _read(self._path, self._offset):
             self._offset = offset
-            for entry in entries:
-                if isinstance(entry, Metrics):
-                    self.metrics.update((point.key, point.value) for point in entry.points)
-                elif isinstance(entry, Progress):
-                    self.progress = entry
+            for line in lines:
+                for point in line.metrics or ():
+                    self.metrics[point.key] = point.value
+                if line.progress is not None:
+                    self.progress = Progress(*line.progress)
 
 
 def deliver(run: RunPaths, tracker: Tracker, *, turn: AbstractContextManager[object] | None = None) -> None:
@@ -202,9 +262,9 @@ def deliver(run: RunPaths, tracker: Tracker, *, turn: AbstractContextManager[obj
         ServiceError: If the tracker does not take it; what was sent so far is noted.
     """
     sent = int(run.sent.read_text()) if run.sent.exists() else 0
-    for entries, offset in _read(run.spool, sent):
+    for lines, offset in _read(run.spool, sent):
         with turn or nullcontext():
-            tracker.send([entry for entry in entries if not isinstance(entry, Progress)])
+            tracker.send([entry for line in lines if (entry := line.entry()) is not None])
             write_atomic(run.sent, str(offset))
 
 

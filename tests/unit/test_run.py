@@ -17,7 +17,7 @@ from kit.models import MetricPoint
 from kit.run import Run
 from kit.testing import fake_run
 from kit.trackers import MemoryTracker
-from kit.trackers.spool import Progress, _read, deliver
+from kit.trackers.spool import _read, deliver
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def points(run: Run) -> list[tuple[str, float, int]]:
 
 
 def shown(run: Run) -> list[tuple[int, int | None]]:
-    entries = [entry for batch, _ in _read(run._paths.spool) for entry in batch]
-    return [(entry.done, entry.total) for entry in entries if isinstance(entry, Progress)]
+    lines = [line for batch, _ in _read(run._paths.spool) for line in batch]
+    return [line.progress[1:] for line in lines if line.progress is not None]
 
 
 @pytest.mark.parametrize("value", [1, 1.0, True, Decimal("1.0"), Fraction(1)], ids=lambda value: type(value).__name__)

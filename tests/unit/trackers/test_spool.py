@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,20 @@ from kit.errors import ServiceError
 from kit.models import MetricPoint
 from kit.paths import RunPaths
 from kit.trackers import Artifact, Entry, MemoryTracker, Metrics, Params, Tags
-from kit.trackers.spool import Progress, Sender, Spool, SpoolTail, _from_plain, _to_plain, deliver, last_metrics, mend
+from kit.trackers.past import Past
+from kit.trackers.spool import (
+    Progress,
+    Sender,
+    Spool,
+    SpoolTail,
+    _decoded,
+    _encoded,
+    deliver,
+    each_point,
+    last_metrics,
+    mend,
+    params_of,
+)
 from tests.support import until
 
 
@@ -71,15 +85,24 @@ entries = st.one_of(
 
 @given(entry=entries)
 def test_an_entry_comes_back_from_its_line_as_it_was(entry: Entry) -> None:
-    line = json.dumps(_to_plain(entry), ensure_ascii=False)
-    assert "\n" not in line
-    again = _from_plain(json.loads(line))
-    assert repr(again) == repr(entry)  # NaN is not equal to itself
+    line = _encoded(entry)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert repr(_decoded(line).entry()) == repr(entry)  # NaN is not equal to itself
+    assert isinstance(json.loads(line), dict)
 
 
-def test_a_line_that_is_no_entry_is_refused() -> None:
-    with pytest.raises(ValueError, match="not an entry"):
-        _from_plain({"other": 1})
+@pytest.mark.parametrize(
+    "line", ["{}", '{"other":1}', "[1]", '{"metrics":[[1]]}', '{"metrics":[["a",NaN]]}', '{"metrics":NaN}', '{"metr']
+)
+def test_a_line_that_is_no_entry_holds_up_nothing(run: RunPaths, line: str) -> None:
+    spool, tracker = Spool(run.spool), Unsteady(failures=0)
+    spool.append(point(1))
+    with run.spool.open("a") as file:
+        file.write(line + "\n")
+    spool.append(point(2, 1))
+    deliver(run, tracker)
+    assert tracker.arrived == [point(1), point(2, 1)]
 
 
 def test_entries_arrive_in_order_and_progress_does_not(run: RunPaths) -> None:
@@ -240,6 +263,43 @@ def test_who_watches_sees_what_is_new(run: RunPaths) -> None:
     spool.append(point(2, 1))
     tail.read()
     assert tail.metrics == {"loss": 2.0}
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        last_metrics,
+        params_of,
+        lambda path: SpoolTail(path).read(),
+        lambda path: Past(each_point(path)),
+        lambda path: deliver(RunPaths(path.parent), Forgetful()),
+    ],
+    ids=["last metrics", "parameters", "watching", "resuming", "delivering"],
+)
+def test_a_reader_holds_no_more_of_a_long_spool_than_of_a_short_one(
+    run: RunPaths, reader: Callable[[Path], object]
+) -> None:
+    def peak(points: int) -> int:
+        run.spool.write_bytes(
+            b"".join(b'{"metrics":[["loss",0.5,%d,1700000000.25]]}\n' % step for step in range(points))
+        )
+        run.sent.unlink(missing_ok=True)
+        tracemalloc.start()
+        try:
+            reader(run.spool)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    reader(run.spool)  # what it loads is not counted
+    assert peak(100_000) < 1.2 * peak(25_000)
+
+
+class Forgetful(MemoryTracker):
+    """A tracker that keeps nothing here."""
+
+    def send(self, entries: Sequence[Entry]) -> None:
+        """It is elsewhere now."""
 
 
 class TestSender:
