@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kit import compare, data, vcs
 from kit.errors import UserError
-from kit.explain import Factor, factors_of, value_of
+from kit.explain import Factor, factors_of, mix, outcome, value_of
 from kit.history import history, tree
 from kit.models import Origin, RunRecord, RunSpec
 from kit.project import Project
 from kit.rerun import Recipe, rerun
 from kit.runs import Watch
-from kit.states import RunStatus
 from kit.stores.base import RunQuery
 
 __all__ = ["Bisection", "Candidate", "bisect"]
@@ -101,6 +99,7 @@ class _Search:
         self._here = here
         self._watch = watch
         self._tried: list[RunRecord] = []
+        self._values: dict[str, float | None] = {}
         self._skipped: dict[str, str] = {}
 
     def result(self) -> Bisection:
@@ -111,6 +110,10 @@ class _Search:
         )
         if differ.keys() & {Factor.CONFIG, Factor.SEED, Factor.ENVIRONMENT} and self._is_bad(line[0]):
             return self._found(line, None, None)
+        if len(line) == 1:
+            good, bad = (record.run_id for record in self._records)
+            fix = f"`kit explain {good} {bad}` says what else changed, and `kit reproduce {bad}` whether it is chance."
+            raise UserError(f"runs {good} and {bad} are made from the same commit: there is nothing to search", fix=fix)
         low, high = 0, len(line) - 1
         while high - low > 1:
             middle = self._middle(line, low, high)
@@ -135,33 +138,31 @@ class _Search:
         return None
 
     def _is_bad(self, candidate: Candidate) -> bool:
-        value = self._value(candidate)
+        return self._is_nearer_to_bad(self._value(candidate))
+
+    def _is_nearer_to_bad(self, value: float | None) -> bool:
         return value is not None and abs(value - self._bad) <= abs(value - self._good)
 
     def _value(self, candidate: Candidate) -> float | None:
-        for record in self._tried:
-            if record.tags.get("kit.bisect") == candidate.commit:
-                return record.metrics.get(self._metric)
-        if candidate.commit in self._skipped:
-            return None
-        spec = candidate.spec
-        recipe = Recipe(spec, spec, spec, self._new.snapshot.environment, self._new.snapshot.seed)
-        return self._run(recipe, candidate.commit)
+        """The metric in this state, which is run once; None if it cannot be run."""
+        if candidate.commit not in self._values:
+            recipe = mix(candidate.spec, candidate.spec, (), exact=False)
+            self._values[candidate.commit] = self._run(recipe, candidate.commit)
+        return self._values[candidate.commit]
 
-    def _run(self, recipe: Recipe, commit: str) -> float | None:
+    def _run(self, recipe: Recipe, name: str) -> float | None:
         origin = Origin("bisect", self._new.run_id)
         try:
             record = rerun(
-                self._project, recipe, origin=origin, watch=self._watch, here=self._here, tags={"kit.bisect": commit}
+                self._project, recipe, origin=origin, watch=self._watch, here=self._here, tags={"kit.bisect": name}
             ).record
         except UserError as error:  # its config does not compose, say
-            self._skipped[commit] = str(error)
+            self._skipped[name] = str(error)
             return None
         self._tried.append(record)
-        value = record.metrics.get(self._metric)
-        if record.status is not RunStatus.SUCCEEDED or value is None or not math.isfinite(value):
-            self._skipped[commit] = record.reason or f"it has no {self._metric}"
-            return None
+        value, why = outcome(record, self._metric)
+        if value is None:
+            self._skipped[name] = why
         return value
 
     def _found(self, line: list[Candidate], before: Candidate | None, first: Candidate | None) -> Bisection:
@@ -192,16 +193,8 @@ class _Search:
     def _blame(self, before: Candidate, first: Candidate, changed: dict[Factor, tuple[str, ...]]) -> Iterator[Factor]:
         """Each thing that changed in one step, put into the state before it by itself."""
         for factor in changed:
-            pick: Callable[[Factor], RunSpec] = lambda wanted, f=factor: (first if wanted is f else before).spec  # type: ignore[misc] # noqa: E731
-            recipe = Recipe(
-                pick(Factor.CODE),
-                pick(Factor.CONFIG),
-                pick(Factor.DATA),
-                self._new.snapshot.environment,
-                self._new.snapshot.seed,
-            )
-            value = self._run(recipe, f"{factor.value} of {first.commit}")
-            if value is not None and abs(value - self._bad) <= abs(value - self._good):
+            recipe = mix(before.spec, first.spec, {factor}, exact=False)
+            if self._is_nearer_to_bad(self._run(recipe, f"{factor.value} of {first.commit}")):
                 yield factor
 
     def _line(self) -> Iterator[Candidate]:

@@ -5,86 +5,34 @@ Real runs of it are in tests/integration/test_explain.py; here a run's metric fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from kit import _clock, compare
+from kit import compare
 from kit import explain as service
 from kit.explain import Explanation, Factor, explain, factors_of, mix
 from kit.models import CodeVersion, Environment, RunRecord, RunSpec
-from kit.project import Project, open_project
+from kit.project import open_project
 from kit.rerun import Recipe
-from kit.states import RunStatus
-from tests.conftest import git, write
-from tests.factories import record, snapshot, spec
-
-Score = Callable[[Recipe], "RunRecord | float"]
-
-
-class Lab:
-    """A project with an old and a new run, and reruns whose metric is a function of what they are made from."""
-
-    def __init__(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.project = project
-        self.score: Score = lambda _: 0.0
-        self.asked: list[Recipe] = []
-        monkeypatch.setattr(service, "rerun", self._rerun)
-
-    def _rerun(self, _: Project, recipe: Recipe, **__: Any) -> Any:
-        self.asked.append(recipe)
-        found = self.score(recipe)
-        return SimpleNamespace(record=found if isinstance(found, RunRecord) else ended(found))
-
-    def run(self, run_id: str, metric: float, *, seed: int = 7, gain: float = 1.0, packages: str = "2.0") -> RunRecord:
-        """A run of the project as it is now."""
-        head = git(self.project.root, "rev-parse", "HEAD")
-        taken = snapshot(
-            code=CodeVersion(head, head, "main", dirty=False, ref=f"refs/kit/runs/{run_id}"),
-            seed=seed,
-            environment=replace(snapshot().environment, packages={"numpy": packages}),
-        )
-        made = spec(run_id, snapshot=taken, config={"gain": gain})
-        self.project.store.create(made, RunRecord.queued(made, at=_clock.now(), params={}))
-        self.project.store.set_metrics(run_id, {"score": metric})
-        return self.project.store.get(run_id)
-
-    def edit(self, factor: float) -> None:
-        write(self.project.root, {"src/tiny/factor.py": f"FACTOR = {factor}\n"})
-        git(self.project.root, "add", "--all")
-        git(self.project.root, "commit", "--quiet", "--message", str(factor))
-
-    def explain(self, old: RunRecord, new: RunRecord, *, seeds: int = 0, here: bool = False) -> Explanation:
-        return explain(
-            self.project, old, new, metric=None, seeds=seeds, here=here, watch=lambda *_: pytest.fail("nothing runs")
-        )
-
-
-def ended(metric: float, status: RunStatus = RunStatus.SUCCEEDED, reason: str | None = None) -> RunRecord:
-    return replace(record("made"), status=status, reason=reason, metrics={"score": metric})
-
-
-def failed(metric: float) -> RunRecord:
-    """One that logged the metric and then failed."""
-    return ended(metric, RunStatus.FAILED, "ValueError: no such column")
+from tests.conftest import git
+from tests.factories import snapshot, spec
+from tests.reruns import Laboratory, factor_of, failed
 
 
 @pytest.fixture
-def lab(project: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    return Lab(open_project(project), monkeypatch)
+def lab(project: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
+    made = Laboratory(open_project(project))
+    monkeypatch.setattr(service, "rerun", made.rerun)
+    return made
 
 
-def factor_of(project: Project, made: RunSpec) -> float:
-    """That of the code."""
-    text = git(project.root, "show", f"{made.snapshot.code.commit}:src/tiny/factor.py")
-    return float(text.removeprefix("FACTOR = "))
+def explained(lab: Laboratory, old: RunRecord, new: RunRecord, *, seeds: int = 0, here: bool = False) -> Explanation:
+    return explain(lab.project, old, new, metric=None, seeds=seeds, here=here, watch=lambda *_: None)
 
 
-def grown(lab: Lab) -> tuple[RunRecord, RunRecord]:
+def grown(lab: Laboratory) -> tuple[RunRecord, RunRecord]:
     """Code and config changed: 1 x 1 -> 2 x 3."""
     lab.edit(1)
     old = lab.run("a1", 1.0)
@@ -92,9 +40,9 @@ def grown(lab: Lab) -> tuple[RunRecord, RunRecord]:
     return old, lab.run("b2", 6.0, gain=3.0)
 
 
-def test_each_change_has_its_share(lab: Lab) -> None:
-    lab.score = lambda recipe: factor_of(lab.project, recipe.code) * recipe.config.config["gain"]
-    found = lab.explain(*grown(lab))
+def test_each_change_has_its_share(lab: Laboratory) -> None:
+    lab.outcome = lambda recipe: factor_of(lab.project, recipe) * recipe.config.config["gain"]
+    found = explained(lab, *grown(lab))
     code, config = found.shares
     assert (code.factor, code.what, code.lowest, code.highest, code.effect) == (
         Factor.CODE,
@@ -108,14 +56,14 @@ def test_each_change_has_its_share(lab: Lab) -> None:
     assert all(recipe.exact for recipe in lab.asked)
 
 
-def test_a_combination_that_failed_has_no_value_even_if_it_logged_one(lab: Lab) -> None:
+def test_a_combination_that_failed_has_no_value_even_if_it_logged_one(lab: Laboratory) -> None:
     old, new = grown(lab)
 
     def score(recipe: Recipe) -> RunRecord | float:
         return failed(1e6) if recipe.config.run_id == "a1" else 3.0  # the new code with the old config
 
-    lab.score = score
-    found = lab.explain(old, new)
+    lab.outcome = score
+    found = explained(lab, old, new)
     effects = {share.factor: (share.effect, share.lowest, share.highest) for share in found.shares}
     assert effects == {Factor.CODE: (3.0, 3.0, 3.0), Factor.CONFIG: (2.0, 2.0, 2.0)}
     assert found.notes == (
@@ -123,51 +71,51 @@ def test_a_combination_that_failed_has_no_value_even_if_it_logged_one(lab: Lab) 
     )
 
 
-def test_where_nothing_tells_an_effect_there_is_none(lab: Lab) -> None:
+def test_where_nothing_tells_an_effect_there_is_none(lab: Laboratory) -> None:
     old, new = grown(lab)
-    lab.score = lambda _: float("nan")
-    found = lab.explain(old, new)
+    lab.outcome = lambda _: float("nan")
+    found = explained(lab, old, new)
     assert [share.effect for share in found.shares] == [None, None]
     assert found.notes[0].endswith("does not work: it has no score that is a number")
 
 
-def test_one_change_alone_needs_no_run(lab: Lab) -> None:
+def test_one_change_alone_needs_no_run(lab: Laboratory) -> None:
     lab.edit(1)
-    found = lab.explain(lab.run("a1", 1.0), lab.run("b2", 3.0, gain=3.0))
+    found = explained(lab, lab.run("a1", 1.0), lab.run("b2", 3.0, gain=3.0))
     assert [(share.factor, share.effect) for share in found.shares] == [(Factor.CONFIG, 2.0)]
     assert found.tried == ()
 
 
-def test_the_noise_is_that_of_the_new_run_with_other_seeds(lab: Lab) -> None:
+def test_the_noise_is_that_of_the_new_run_with_other_seeds(lab: Laboratory) -> None:
     lab.edit(1)
     old, new = lab.run("a1", 1.0), lab.run("b2", 3.0, gain=3.0)
-    lab.score = lambda recipe: failed(1e6) if recipe.seed == 9 else 3.0 + (recipe.seed or 0) / 8
-    found = lab.explain(old, new, seeds=2)
+    lab.outcome = lambda recipe: failed(1e6) if recipe.seed == 9 else 3.0 + (recipe.seed or 0) / 8
+    found = explained(lab, old, new, seeds=2)
     assert [recipe.seed for recipe in lab.asked] == [8, 9]
     assert {recipe.code.run_id for recipe in lab.asked} == {"b2"}
     assert found.noise == 0.5
     assert found.notes == ("1 of 2 runs with another seed did not work: ValueError: no such column",)
 
 
-def test_where_no_other_seed_works_the_noise_is_not_known(lab: Lab) -> None:
+def test_where_no_other_seed_works_the_noise_is_not_known(lab: Laboratory) -> None:
     lab.edit(1)
     old, new = lab.run("a1", 1.0), lab.run("b2", 3.0, gain=3.0)
-    lab.score = lambda _: failed(3.0)
-    found = lab.explain(old, new, seeds=2)
+    lab.outcome = lambda _: failed(3.0)
+    found = explained(lab, old, new, seeds=2)
     assert found.noise is None
     assert found.notes[0].endswith("no such column; how much it varies by itself is not known")
 
 
-def test_packages_that_are_left_out_are_mentioned(lab: Lab) -> None:
+def test_packages_that_are_left_out_are_mentioned(lab: Laboratory) -> None:
     lab.edit(1)
     old, new = lab.run("a1", 1.0), lab.run("b2", 3.0, gain=3.0, packages="2.1")
-    found = lab.explain(old, new, here=True)
+    found = explained(lab, old, new, here=True)
     assert [share.factor for share in found.shares] == [Factor.CONFIG]
     assert found.notes == ("what changed in the packages (1) is left out: all ran in this environment",)
-    assert lab.explain(old, lab.run("c3", 3.0, gain=3.0), here=True).notes == ()
+    assert explained(lab, old, lab.run("c3", 3.0, gain=3.0), here=True).notes == ()
 
 
-def test_the_hash_of_the_lock_and_the_projects_own_package_are_no_change_of_the_environment(lab: Lab) -> None:
+def test_the_hash_of_the_lock_and_the_projects_own_package_are_no_change_of_the_environment(lab: Laboratory) -> None:
     def made(version: str, lock: str) -> RunSpec:
         environment = Environment("3.11.7", "CPython", "/p", {"tiny": version}, "uv.lock", lock)
         head = git(lab.project.root, "rev-parse", "HEAD")
