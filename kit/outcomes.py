@@ -10,10 +10,14 @@ from kit._process import signal_name
 from kit.errors import ExitCode
 from kit.states import RunStatus
 
-__all__ = ["NEVER_STARTED", "Outcome", "Result", "Stop", "judge"]
+__all__ = ["ABANDONED", "NEVER_STARTED", "PRUNED", "Outcome", "Result", "Stop", "judge"]
 
 NEVER_STARTED = "it never came to start"
 """The reason of a run that was given up before anything of it was done."""
+ABANDONED = "stopped because the command that showed it was killed"
+"""The reason of a run whose client died without a word."""
+PRUNED = "pruned"
+"""What the reason of a trial begins with that its sweep stopped, since it was not worth going on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,9 @@ class Outcome:
     reason: str | None
 
 
-def judge(returncode: int, result: Result | None, stop: Stop | None, *, timeout: float | None = None) -> Outcome:
+def judge(
+    returncode: int, result: Result | None, stop: Stop | None, *, timeout: float | None = None, why: str | None = None
+) -> Outcome:
     """Settle how a run ended.
 
     Args:
@@ -64,6 +70,7 @@ def judge(returncode: int, result: Result | None, stop: Stop | None, *, timeout:
         result: None if the run did not get to say anything.
         stop: Set if it was stopped.
         timeout: The limit that a `Stop.TIMEOUT` enforced, seconds.
+        why: What whoever cancelled it gave as the reason.
     """
     if returncode == 0 and result is not None and result.exit_code == 0:
         return Outcome(RunStatus.SUCCEEDED, ExitCode.OK, None)
@@ -71,9 +78,9 @@ def judge(returncode: int, result: Result | None, stop: Stop | None, *, timeout:
         limit = "its time limit" if timeout is None else f"its time limit of {timeout:g} s"
         return Outcome(RunStatus.TIMED_OUT, ExitCode.TIMED_OUT, f"stopped at {limit}")
     if stop is Stop.CANCELLED:
-        return Outcome(RunStatus.CANCELLED, ExitCode.CANCELLED, "cancelled on request")
+        return Outcome(RunStatus.CANCELLED, ExitCode.CANCELLED, why or "cancelled on request")
     if stop is Stop.ABANDONED:
-        return Outcome(RunStatus.FAILED, ExitCode.RUN, "stopped because the command that showed it was killed")
+        return Outcome(RunStatus.FAILED, ExitCode.RUN, ABANDONED)
     return Outcome(RunStatus.FAILED, *_failure(returncode, result))
 
 

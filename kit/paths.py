@@ -96,6 +96,11 @@ class RunPaths:
         return self.root / "settle.lock"
 
     @property
+    def cancelled(self) -> Path:
+        """Why it is cancelled, left by whoever does so for a reason."""
+        return self.root / "cancelled"
+
+    @property
     def asked(self) -> Path:
         """Which places of the task asked for what a check holds fixed."""
         return self.root / "asked.jsonl"

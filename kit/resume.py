@@ -38,7 +38,14 @@ _PATIENCE = 30.0
 """Seconds that telling the tracker of how the run ended may still take."""
 
 
-def resume(project: Project, record: RunRecord, *, watch: runs.Watch, tell: Callable[[str], None]) -> RunRecord:
+def resume(
+    project: Project,
+    record: RunRecord,
+    *,
+    watch: runs.Watch,
+    tell: Callable[[str], None],
+    interactive: bool = True,
+) -> RunRecord:
     """Go on with a run from its last whole checkpoint: with its config, seed, code and data, in its own folder.
 
     If the project's code or data are others by now, the run goes on in a copy of the project as it was.
@@ -46,6 +53,7 @@ def resume(project: Project, record: RunRecord, *, watch: runs.Watch, tell: Call
     Args:
         watch: Called once, with the run under way.
         tell: Called with each thing that a user should know before.
+        interactive: Give the run this process's standard input.
 
     Returns:
         The run as it has ended this time.
@@ -65,7 +73,7 @@ def resume(project: Project, record: RunRecord, *, watch: runs.Watch, tell: Call
         with variables(planning.schedule_environment(spec.origin)):
             worktree = None if place.worktree is None else str(place.worktree)
             again = replace(spec, config=_with_secrets(place, spec), worktree=worktree)
-            handle = _start(project, again, python=environment.executable)
+            handle = _start(project, again, python=environment.executable, interactive=interactive)
         watch(handle, again)
     return runs.ended(project, record.run_id)
 
@@ -159,7 +167,7 @@ def _fill(recorded: Any, composed: Any, shown: Any, key: str) -> Any:  # noqa: A
     return composed
 
 
-def _start(project: Project, spec: RunSpec, *, python: str) -> Handle:
+def _start(project: Project, spec: RunSpec, *, python: str, interactive: bool) -> Handle:
     run = project.paths.run(spec.run_id)
     launch = Launch(
         spec.run_id,
@@ -175,7 +183,7 @@ def _start(project: Project, spec: RunSpec, *, python: str) -> Handle:
         with writing():
             write_atomic(run.launch, to_json(launch))
             write_atomic(run.spec, to_json(spec), mode=0o600)
-        return LocalExecutor(project.paths, project.store).submit(launch, interactive=True)
+        return LocalExecutor(project.paths, project.store).submit(launch, interactive=interactive)
 
 
 def _claim(project: Project, run_id: str) -> None:
@@ -187,6 +195,7 @@ def _claim(project: Project, run_id: str) -> None:
             check_resumption(project.store.get(run_id).status)
             run.result.unlink(missing_ok=True)
             run.taken.unlink(missing_ok=True)
+            run.cancelled.unlink(missing_ok=True)
             mend(run)
             project.store.resume(run_id, at=_clock.now(), starter=this_process())
     except filelock.Timeout as error:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kit import _clock, checkpoints, config, runs, sweeps
+from kit import _clock, checkpoints, config, runs
+from kit.cli import _sweep
 from kit.cli._arguments import tags
 from kit.cli._watch import LogTail, watch
 from kit.cli.render import (
@@ -32,8 +33,9 @@ from kit.models import CodeVersion, Limits, RunRecord, RunSpec
 from kit.paths import RunPaths
 from kit.profiling import FLAMEGRAPH
 from kit.project import Project, open_project
-from kit.redact import mask, mask_config
+from kit.redact import mask_config
 from kit.states import RunStatus
+from kit.sweeps import OnError
 
 __all__ = ["register", "run"]
 
@@ -57,6 +59,20 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     note: Annotated[str | None, typer.Option(help="A sentence for whoever reads it later.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Stop it after this many seconds.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Trials of a sweep at a time.")] = None,
+    on_error: Annotated[
+        OnError | None, typer.Option(help="What a failed trial means for the others of a sweep. Default: continue.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many trials a sweep has at most.")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="After this, as 10m, no other trial of a sweep starts.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(metavar="NAME", help="What makes a trial of a sweep the best.")] = None,
+    maximize: Annotated[
+        bool | None, typer.Option("--maximize/--minimize", help="Whether more of it is better, or less.")
+    ] = None,
+    slot: Annotated[
+        list[str] | None, typer.Option("--slot", metavar="NAME[=N]", help="Slots that each trial of a sweep takes.")
+    ] = None,
     schedule: Annotated[
         str | None, typer.Option(metavar="NAME", help="Run one fire of this schedule; an outside clock may do so.")
     ] = None,
@@ -67,7 +83,8 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     cron: Annotated[str | None, typer.Option(metavar="CRON", help="Run by this clock until stopped.")] = None,
     tz: Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="The clock's zone. Default: UTC.")] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with this run, or `last`, from its last checkpoint.")
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with this run, or `last`, from its last checkpoint; with -m, a sweep."),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Keep a flame graph of what the task does; needs py-spy.")
@@ -77,26 +94,29 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
 ) -> int:
     """Run an experiment: now, with -m once for every combination of a sweep, or as a schedule says."""
     project = open_project(Path.cwd())
-    given: dict[str, object] = {"--resume": resume, "--schedule": schedule, "--cron": cron}
+    of_sweep = _sweep.Asked(jobs, on_error, trials, time_budget, metric, maximize, slot or ())
+    given: dict[str, object] = {"--resume": None if multirun else resume, "--schedule": schedule, "--cron": cron}
     given |= {"-m": multirun or None, "--dry-run": dry_run or None, "--profile": profile or None}
     _refuse_together(given, {"--at": (at, "--schedule"), "--tz": (tz, "--cron")})
     if pdb:
         _check_terminal(given)
+    if not multirun:
+        _sweep.refuse_without_m(of_sweep)
     if resume is not None:
         fix = "It goes on as it was begun; leave it out, or start another run."
-        _refuse_ignored("--resume", fix, overrides=overrides, name=name, tag=tag, note=note, timeout=timeout, jobs=jobs)
-        return _resume(project, resume, as_json=as_json)
+        _refuse_ignored("--resume", fix, overrides=overrides, name=name, tag=tag, note=note, timeout=timeout)
+        _refuse_ignored("--resume", fix, **{"dry-run": dry_run or None, "profile": profile or None})
+        go_on = partial(_sweep.resume, asked=of_sweep) if multirun else _resume
+        return go_on(project, resume, as_json=as_json)
     if schedule is not None:
         fix = "Write it into the schedule's file, or leave it out."
-        _refuse_ignored(
-            "--schedule", fix, overrides=overrides, name=name, tag=tag, note=note, timeout=timeout, jobs=jobs
-        )
+        _refuse_ignored("--schedule", fix, overrides=overrides, name=name, tag=tag, note=note, timeout=timeout)
         from kit.cli import scheduled
 
         return scheduled.run_fire(project, schedule, at, as_json=as_json)
     if cron is not None:
         fix = "Leave it out, or write a schedule's file: conf/schedule/NAME.yaml."
-        _refuse_ignored("--cron", fix, name=name, tag=tag, note=note, timeout=timeout, jobs=jobs, json=as_json or None)
+        _refuse_ignored("--cron", fix, name=name, tag=tag, note=note, timeout=timeout, json=as_json or None)
         from kit.cli import scheduled
 
         return scheduled.run_cron(project, overrides or (), cron, tz or "UTC")
@@ -108,12 +128,10 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         limits=Limits(timeout=timeout),
         profile=profile,
     )
-    if jobs is not None and not multirun:
-        raise UserError("--jobs is for the trials of a sweep", where="command line", fix="Add `-m`, or leave it out.")
-    if dry_run:
-        return (_dry_sweep if multirun else _dry_run)(project, request, as_json=as_json)
     if multirun:
-        return _sweep(project, request, jobs=jobs, as_json=as_json)
+        return _sweep.sweep(project, request, of_sweep, dry_run=dry_run, as_json=as_json)
+    if dry_run:
+        return _dry_run(project, request, as_json=as_json)
     return _run(project, request, as_json=as_json, pdb=pdb)
 
 
@@ -243,33 +261,3 @@ def _dry_run(project: Project, request: runs.Request, *, as_json: bool) -> int:
         rows = [(key, value, composed.origins.get(key, "")) for key, value in values.items()]
         table(["key", "value", "from"], rows)
     return ExitCode.OK
-
-
-def _dry_sweep(project: Project, request: runs.Request, *, as_json: bool) -> int:
-    trials = [[mask(text) for text in overrides] for overrides in sweeps.trials(project, request)]
-    if as_json:
-        print_json([{"trial": index, "overrides": overrides} for index, overrides in enumerate(trials)])
-    else:
-        table(["trial", "overrides"], [(index, shlex.join(overrides)) for index, overrides in enumerate(trials)])
-    return ExitCode.OK
-
-
-def _sweep(project: Project, request: runs.Request, *, jobs: int | None, as_json: bool) -> int:
-    shown = 0
-
-    def on_end(record: RunRecord) -> None:
-        nonlocal shown
-        shown += 1
-        values = record.reason or "  ".join(f"{key} {number(value)}" for key, value in list(record.metrics.items())[:4])
-        line = f"{shown:>3}  {record.run_id}  {record.status:<9}  {' '.join(record.overrides)}  {values}"
-        console(stderr=as_json).print(line, soft_wrap=True)
-
-    swept = sweeps.sweep(project, request, jobs=jobs, on_end=on_end)
-    if as_json:
-        print_json({"sweep": swept.sweep_id, "runs": [record_json(record) for record in swept.records]})
-        return swept.exit_code
-    failed = sum(record.status is not RunStatus.SUCCEEDED for record in swept.records)
-    console().print(f"\n{len(swept.records)} runs, {failed} of them not successful")
-    metric = next(iter(swept.records[-1].metrics), "METRIC") if swept.records else "METRIC"
-    next_steps(["kit", "runs", "--sweep", swept.sweep_id, "--sort", metric], ["kit", "show", "RUN"])
-    return swept.exit_code

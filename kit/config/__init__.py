@@ -5,6 +5,7 @@ The only part of kit that imports Hydra and OmegaConf, and only inside functions
 compose   the configuration of one run, with the file that each value comes from
 group     one file of a config group, by itself
 sweep     the runs of one command, through the sweeper that the configuration chooses
+space     what a search chooses from
 typed     the configuration as the task's dataclass
 tasks     the task that the configuration names: its import and its signature
 flatten   the configuration as MLflow parameters
@@ -16,7 +17,8 @@ from kit.config._compose import Composed, compose
 from kit.config._flatten import flatten, to_yaml
 from kit.config._group import GroupConfig, compose_group
 from kit.config._origins import COMMAND_LINE
-from kit.config._sweep import Launch, TrialResult, sweep
+from kit.config._space import Dimension, Search
+from kit.config._sweep import Launch, Sweeper, TrialResult, sweep, sweeper
 from kit.config._tasks import TaskParameters, load_task, task_config, task_parameters
 from kit.config._typed import RESERVED, typed
 
@@ -24,8 +26,11 @@ __all__ = [
     "COMMAND_LINE",
     "RESERVED",
     "Composed",
+    "Dimension",
     "GroupConfig",
     "Launch",
+    "Search",
+    "Sweeper",
     "TaskParameters",
     "TrialResult",
     "compose",
@@ -33,6 +38,7 @@ __all__ = [
     "flatten",
     "load_task",
     "sweep",
+    "sweeper",
     "task_config",
     "task_parameters",
     "to_yaml",

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from kit.config._origins import COMMAND_LINE
 from kit.config._overrides import parse_overrides
 from kit.config._problems import explained
 from kit.config._session import Source, composing, load, session
+from kit.config._space import Search, space_of
 from kit.errors import RunError, UserError
 
-__all__ = ["Launch", "TrialResult", "sweep"]
+__all__ = ["Launch", "Sweeper", "TrialResult", "sweep", "sweeper"]
 
 _BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+_SEARCH = "hydra_plugins.kit_launcher.OptunaSweeper"
 _OF_THE_SWEEP = re.compile(r"[+~]*hydra(?:[./](?:sweeper|sweep|launcher|mode)\b)")
 
 
@@ -35,12 +39,88 @@ class TrialResult:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """What is known of a sweep before any of its trials has run.
+
+    Attributes:
+        trials: The overrides of all of them; None if they depend on results.
+        search: What kit's own search is to do; None for other sweepers.
+    """
+
+    trials: tuple[tuple[str, ...], ...] | None = None
+    search: Search | None = None
+
+
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[TrialResult]]
 """Run a batch of trials and wait: the overrides of each, for `compose`, and the number of the first."""
 
 
 class _TrialFailed(Exception):
     """A trial has no value."""
+
+
+def sweeper(root: Path, config_dir: str, config_name: str, overrides: Sequence[str], *, sweep_dir: Path) -> Sweeper:
+    """What the sweeper that the configuration chooses makes of these overrides. Nothing is written or run.
+
+    Args:
+        root: The project's folder.
+        config_dir: The folder of the configs, relative to the root.
+        config_name: The primary config.
+        overrides: Hydra's, sweeps included.
+        sweep_dir: What `${hydra:sweep.dir}` stands for.
+
+    Raises:
+        UserError: If anything about the overrides or the configs is wrong.
+    """
+    source = Source(root, config_dir, config_name)
+    source.check()
+    given = [str(text) for text in overrides]
+    with session(source) as hydra, explained(source, given):
+        settings, cfg = _settings(hydra, source, given, sweep_dir)
+        target = settings.get("_target_")
+        if target not in {_BASIC, _SEARCH}:
+            return Sweeper()
+        params = [f"{key}={value}" for key, value in (settings.get("params") or {}).items()]
+        parsed = parse_overrides(hydra.config_loader, [*params, *cfg.hydra.overrides.task])
+        more = tuple(text for text in given if _is_for_trials(text))
+        if target == _SEARCH:
+            return Sweeper(search=_search(settings, parsed, more))
+        return Sweeper(trials=tuple((*trial, *more) for trial in _combinations(parsed)))
+
+
+def _settings(hydra: Any, source: Source, given: list[str], sweep_dir: Path) -> tuple[dict[str, Any], Any]:  # noqa: ANN401
+    """The sweeper's own settings, and the configuration that it would be given."""
+    from omegaconf import OmegaConf
+
+    parse_overrides(hydra.config_loader, given)
+    _refuse_launchers(hydra, source, given)
+    cfg = load(hydra, source, [*given, "hydra/launcher=kit"], multirun=True)
+    _redirect(cfg, sweep_dir)
+    settings = OmegaConf.to_container(cfg.hydra.sweeper, resolve=True)
+    assert isinstance(settings, dict)  # noqa: S101 - for mypy: it is a node of Hydra's
+    return {str(key): value for key, value in settings.items()}, cfg
+
+
+def _combinations(parsed: list[Any]) -> list[list[str]]:
+    """What Hydra's own sweeper makes of them, without composing each only to look whether it can be."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    (trials,) = BasicSweeper.split_arguments(parsed, None)
+    return [list(trial) for trial in trials]
+
+
+def _search(settings: dict[str, Any], parsed: list[Any], more: tuple[str, ...]) -> Search:
+    """Raises:
+    UserError: If a setting has a value that it cannot have.
+    """
+    own = {key: value for key, value in settings.items() if key not in {"_target_", "params"}}
+    space, fixed = space_of(parsed)
+    try:
+        return msgspec.convert(own | {"space": space, "fixed": (*fixed, *more)}, Search)
+    except msgspec.ValidationError as error:
+        what = re.sub(r"(.*) - at `\$\.(\w+)`", r"hydra.sweeper.\2: \1", str(error))
+        raise UserError(what, fix="See the settings of the search in docs/how-to/sweeps.md.") from error
 
 
 def sweep(
@@ -73,10 +153,7 @@ def sweep(
     given = [str(text) for text in overrides]
     with session(source) as hydra:
         with explained(source, given):
-            parse_overrides(hydra.config_loader, given)
-            _refuse_launchers(hydra, source, given)
-            cfg = load(hydra, source, [*given, "hydra/launcher=kit"], multirun=True)
-            _redirect(cfg, sweep_dir)
+            _, cfg = _settings(hydra, source, given, sweep_dir)
         bridge = _Bridge(launch, [text for text in given if _is_for_trials(text)], str(cfg.hydra.sweeper._target_))
         try:
             with explained(source, given):

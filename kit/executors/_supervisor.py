@@ -268,7 +268,10 @@ class Supervisor:
         result = None
         with contextlib.suppress(FileNotFoundError):
             result = from_json(self._run.result.read_bytes(), Result)
-        outcome = judge(returncode, result, self._stop, timeout=self._limits.timeout)
+        why = None
+        with contextlib.suppress(OSError):
+            why = self._run.cancelled.read_text()
+        outcome = judge(returncode, result, self._stop, timeout=self._limits.timeout, why=why)
         self._persist(store, outcome)
         record = store.get(self._run_id)
         if record.commit is None and not self._run.spec.exists():

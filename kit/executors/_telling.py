@@ -10,7 +10,7 @@ import filelock
 
 from kit.paths import ProjectPaths, RunPaths
 
-__all__ = ["send_alerts", "tell_tracker", "tell_tracker_of_all"]
+__all__ = ["send_alerts", "tell_tracker", "tell_tracker_of_all", "tell_tracker_of_sweep"]
 
 _under_way: list[subprocess.Popen[bytes]] = []
 """Held, since one that nobody waits for must not stay a zombie of a process that lives long."""
@@ -26,6 +26,11 @@ def tell_tracker_of_all(project: ProjectPaths) -> subprocess.Popen[bytes]:
     return _start(["--settle-all", str(project.root)], project.root, project.state / "settle.log")
 
 
+def tell_tracker_of_sweep(project: ProjectPaths, folder: Path) -> subprocess.Popen[bytes]:
+    """Start to tell it how the sweep in this folder ended; goes on when this process ends."""
+    return _start([str(folder)], project.root, folder / "tracker.log", module="kit.sweeps")
+
+
 def send_alerts(project: ProjectPaths) -> subprocess.Popen[bytes] | None:
     """Start to send what lies in the outbox; None if somebody is at it, who looks once more before leaving."""
     try:
@@ -36,11 +41,11 @@ def send_alerts(project: ProjectPaths) -> subprocess.Popen[bytes] | None:
     return _start(["--alerts", str(project.root)], project.root, project.state / "alerts.log")
 
 
-def _start(arguments: list[str], root: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(arguments: list[str], root: Path, log: Path, *, module: str = "kit._worker") -> subprocess.Popen[bytes]:
     _under_way[:] = [process for process in _under_way if process.poll() is None]
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kit._worker", *arguments],
+            [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -91,7 +91,7 @@ def test_a_sweep_says_how_it_goes_and_what_to_do_next(swept: Swept) -> None:
     assert [line.split()[0] for line in lines[:2]] == ["1", "2"]  # one at a time, in order
     assert "model=small" in lines[0]
     assert "model=large" in lines[1]
-    assert "2 runs, 0 of them not successful" in swept.plain.out
+    assert "2 of 2 trials" in swept.plain.out
     sweep = next(word for word in swept.plain.out.split() if word.startswith("sweep-"))
     assert f"kit runs --sweep {sweep} --sort " in swept.plain.out
 

@@ -158,7 +158,8 @@ def test_a_mistake_in_any_trial_stops_the_sweep_before_it_starts(project: Path) 
         (["seed=interval(0,1)"], "BasicSweeper does not support sweep type : INTERVAL_SWEEP"),
         (["seed=1,,2"], "cannot read override 'seed=1,,2' at column 8: extraneous input ','"),
         (["modle.rate=1,2"], "no such key 'modle.rate'"),
-        (["hydra/sweeper=optuna"], "no option 'optuna' in group 'hydra/sweeper'"),
+        (["hydra/sweeper=ax"], "no option 'ax' in group 'hydra/sweeper'"),
+        (["hydra/sweeper=optuna"], "hydra/sweeper=optuna is kit's own sweeper"),
         (["hydra/sweeper=basic,other"], "Sweeping over Hydra's configuration is not supported : "),
     ],
 )
