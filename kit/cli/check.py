@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kit import _clock, determinism, runs
-from kit._probe import Asked
-from kit._probe._threads import PROCESS
+from kit import _clock
 from kit.cli.render import STYLES, console, duration, json_number, next_steps, print_json
-from kit.determinism import Cause, Ended, Options, Trial, Verdict
 from kit.errors import ExitCode
-from kit.models import Limits
-from kit.project import Project, open_project
-from kit.verdicts import Finding
+
+if TYPE_CHECKING:
+    from kit._probe import Asked
+    from kit.determinism import Cause, Ended, Options, Trial, Verdict
+    from kit.project import Project
+    from kit.verdicts import Finding
 
 __all__ = ["register"]
 
@@ -27,44 +28,51 @@ _HASH = 10
 _NARROW = 20
 """Characters of a line of code that are shown at least."""
 _VERDICTS = {False: ("identical", "bold green"), True: ("different", "bold red")}
-_CAUSES = {
-    determinism.GENERATOR: (
-        "a generator without a seed",
-        "Seed it, by `run.seed`: `numpy.random.default_rng(run.seed)`, `random.Random(run.seed)`.",
-    ),
-    determinism.TIME: (
-        "time: what a clock says is part of the result",
-        "Compute nothing from the clock. What a metric measures by it is left out by `--ignore METRIC`.",
-    ),
-    determinism.THREADS: (
-        "threads: the result depends on which of them is first",
-        "Put results together in the order in which they were asked for, as `executor.map` gives them.",
-    ),
-    determinism.NATIVE_THREADS: (
-        "thread count: libraries share sums among threads, in no fixed order",
-        "Give each library one thread, `OMP_NUM_THREADS=1`; in PyTorch `torch.use_deterministic_algorithms(True)`.",
-    ),
-    determinism.HASH_ORDER: (
-        "hash order: objects in a set are ordered by where they lie, texts by their interpreter's hash seed",
-        "Sort a set before you go through it; start other interpreters with this one's PYTHONHASHSEED.",
-    ),
-    determinism.HASH_SEED: (
-        "hash order: with another hash seed a set of texts has another order",
-        "Sort a set before you go through it. Until then it is the seed that decides: runs with one seed are the same.",
-    ),
-    determinism.CONFIG: (
-        "config: composing it gives another value each time",
-        "Write no value that is made from the time or by chance.",
-    ),
-    determinism.INPUTS: (
-        "files: a run finds what one before it has left in the project",
-        "Have the task write to `run.dir`, and keep what others need by `run.artifact`.",
-    ),
-}
 _PROCESSES = (
     "It starts other processes. kit seeds the run's own and they seed themselves: give each its seed, such as "
     "`numpy.random.default_rng([run.seed, number])`."
 )
+
+
+@cache
+def _causes() -> Mapping[str, tuple[str, str]]:
+    """What each cause is called, and what to do about it."""
+    from kit import determinism
+
+    return {
+        determinism.GENERATOR: (
+            "a generator without a seed",
+            "Seed it, by `run.seed`: `numpy.random.default_rng(run.seed)`, `random.Random(run.seed)`.",
+        ),
+        determinism.TIME: (
+            "time: what a clock says is part of the result",
+            "Compute nothing from the clock. What a metric measures by it is left out by `--ignore METRIC`.",
+        ),
+        determinism.THREADS: (
+            "threads: the result depends on which of them is first",
+            "Put results together in the order in which they were asked for, as `executor.map` gives them.",
+        ),
+        determinism.NATIVE_THREADS: (
+            "thread count: libraries share sums among threads, in no fixed order",
+            "Give each library one thread, `OMP_NUM_THREADS=1`; in PyTorch `torch.use_deterministic_algorithms(True)`.",
+        ),
+        determinism.HASH_ORDER: (
+            "hash order: objects in a set are ordered by where they lie, texts by their interpreter's hash seed",
+            "Sort a set before you go through it; start other interpreters with this one's PYTHONHASHSEED.",
+        ),
+        determinism.HASH_SEED: (
+            "hash order: with another hash seed a set of texts has another order",
+            "Sort a set before you go through it. Until then the seed decides: runs with one seed are the same.",
+        ),
+        determinism.CONFIG: (
+            "config: composing it gives another value each time",
+            "Write no value that is made from the time or by chance.",
+        ),
+        determinism.INPUTS: (
+            "files: a run finds what one before it has left in the project",
+            "Have the task write to `run.dir`, and keep what others need by `run.artifact`.",
+        ),
+    }
 
 
 def register(app: typer.Typer) -> None:
@@ -94,6 +102,11 @@ def check_determinism(
     ] = False,
 ) -> int:
     """Run an experiment several times with one seed: is the result the same, bit for bit? If not, why?"""
+    from kit import determinism, runs
+    from kit.determinism import Options
+    from kit.models import Limits
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     options = Options(times=times, cause=cause, ignore=tuple(ignore or ()), vary_hash=vary_hash)
     screen = _Screen(project, options, stderr=as_json)
@@ -134,6 +147,8 @@ class _Screen:
             self._print("\nLooking for the cause, by more runs; --no-cause leaves it out.")
 
     def verdict(self, found: Verdict) -> None:
+        from kit import determinism, runs
+
         if not found.findings or found.varied is not None:
             self._heading(found)
             self._findings(found)
@@ -164,6 +179,8 @@ class _Screen:
             self._print(f"  not compared: {', '.join(self._options.ignore)}")
 
     def _findings(self, found: Verdict) -> None:
+        from kit import runs
+
         if not found.findings:
             return
         first, *others = found.findings
@@ -174,6 +191,8 @@ class _Screen:
             self._print(f"  then in {_listed([finding.name for finding in others])}")
 
     def _cause(self, found: Verdict, cause: Cause) -> None:
+        from kit import determinism
+
         names = dict.fromkeys(name for _, name in cause.explains)
         whole = len(found.causes) == 1 and len(names) == len({finding.name for finding in found.findings})
         scope = "" if whole or not names else f" of {_listed(list(names))}"
@@ -186,9 +205,12 @@ class _Screen:
         for kind in cause.kinds:
             if kind not in self._advised:
                 self._advised.add(kind)
-                self._prose(_CAUSES[kind][1], indent="  ")
+                self._prose(_causes()[kind][1], indent="  ")
 
     def _evidence(self, found: Verdict, cause: Cause) -> None:
+        from kit import determinism
+        from kit._probe._threads import PROCESS
+
         if not cause.kinds:
             for trial in found.trials:
                 if trial.failed:
@@ -256,7 +278,7 @@ def _listed(names: Sequence[str]) -> str:
 def _what(cause: Cause) -> str:
     if not cause.kinds:
         return "not known. What usually is to blame was held fixed, and it was no less different."
-    return _CAUSES[cause.kinds[0]][0] if len(cause.kinds) == 1 else f"several together: {', '.join(cause.kinds)}"
+    return _causes()[cause.kinds[0]][0] if len(cause.kinds) == 1 else f"several together: {', '.join(cause.kinds)}"
 
 
 def _by_line(places: Iterable[Asked]) -> dict[tuple[str, int], list[Asked]]:

@@ -9,23 +9,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from kit import capsule, runs
-from kit import debug as service
-from kit.capsule import Capsule
-from kit.cli._watch import watch
 from kit.cli.render import STYLES, console, heading, next_steps, print_json
 from kit.errors import ExitCode, UserError
-from kit.executors.base import Handle
-from kit.models import RunRecord, RunSpec
-from kit.project import Project, open_project
-from kit.redact import mask_code
-from kit.stacks import ProcessStacks, Thread
 from kit.states import RunStatus
+
+if TYPE_CHECKING:
+    from kit.capsule import Capsule
+    from kit.executors.base import Handle
+    from kit.models import RunRecord, RunSpec
+    from kit.project import Project
+    from kit.stacks import ProcessStacks, Thread
 
 __all__ = ["debug", "register"]
 
@@ -60,6 +58,10 @@ def debug(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Open the crash of a run with pdb, as it was; on a pipe, print it."""
+    from kit import capsule, runs
+    from kit import debug as service
+    from kit.project import open_project
+
     again = rerun or from_checkpoint
     _check_options({"--live": live, "--rerun": again, "--print": print_}, overrides, as_json=as_json)
     if _is_path(name):
@@ -100,6 +102,10 @@ def _check_options(given: Mapping[str, bool], overrides: list[str] | None, *, as
 
 
 def _again(project: Project, record: RunRecord, overrides: Sequence[str], *, from_checkpoint: bool) -> int:
+    from kit import debug as service
+    from kit import runs
+    from kit.cli._watch import watch
+
     def show(handle: Handle, spec: RunSpec) -> None:
         watch(handle, spec.name, project.paths.run(spec.run_id), output=sys.stdout, lends=True)
 
@@ -121,6 +127,8 @@ def _again(project: Project, record: RunRecord, overrides: Sequence[str], *, fro
 
 def _is_path(name: str) -> bool:
     """A run's name has no slash and no ending."""
+    from kit import capsule
+
     path = Path(name)
     if os.sep in name or path.suffix in {".json", ".txt"}:
         return True
@@ -128,6 +136,8 @@ def _is_path(name: str) -> bool:
 
 
 def _open(crash: Capsule, *, as_text: bool, as_json: bool) -> None:
+    from kit import capsule
+
     if as_json:
         print_json(json.loads(msgspec.json.encode(crash)))
         return
@@ -161,6 +171,8 @@ def _show_stacks(found: list[ProcessStacks], root: Path) -> None:
 
 
 def _show_thread(thread: Thread, root: Path) -> None:
+    from kit.redact import mask_code
+
     out = console()
     state = ("computes" if thread.active else "waits") + (", holds the interpreter's lock" if thread.holds_gil else "")
     out.print(f"  {thread.name}: {state}", soft_wrap=True)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kit import compare_data, runs
-from kit._files import write_atomic
 from kit.cli._arguments import AsJson, RunName
-from kit.cli._diff_text import print_report
-from kit.cli._diff_words import Report
 from kit.cli.render import console, json_number, print_json
-from kit.compare import Change, compare
-from kit.compare_data import Content, DataChange, FileChange, files_of, size_of
 from kit.errors import UserError, from_os_error
-from kit.models import RunRecord
-from kit.project import Project, open_project
+
+if TYPE_CHECKING:
+    from kit.cli._diff_words import Report
+    from kit.compare import Change
+    from kit.compare_data import Content, DataChange, FileChange
+    from kit.models import RunRecord
+    from kit.project import Project
 
 __all__ = ["diff", "register"]
 
@@ -41,6 +40,12 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show what differs between two runs: code, data, config, environment, seed, host and metrics."""
+    from kit import compare_data, runs
+    from kit.cli._diff_text import print_report
+    from kit.cli._diff_words import Report
+    from kit.compare import compare
+    from kit.project import open_project
+
     if as_json and html is not None:
         raise UserError("--json and --html are two forms of the same", fix="Ask for one of them.")
     project = open_project(Path.cwd())
@@ -57,6 +62,7 @@ def diff(
 
 
 def _write_page(project: Project, report: Report, target: str) -> None:
+    from kit._files import write_atomic
     from kit.cli._diff_page import page
 
     text = page(project, report)
@@ -115,6 +121,8 @@ def _run_json(record: RunRecord) -> dict[str, Any]:
 
 
 def _data_json(change: Change, details: DataChange) -> dict[str, Any]:
+    from kit.compare_data import files_of, size_of
+
     old, new = details.old, details.new
     return {
         **asdict(change),
@@ -144,6 +152,8 @@ def _file_json(change: FileChange) -> dict[str, Any]:
 
 
 def _content_json(side: str, content: Content | None) -> dict[str, Any]:
+    from kit.compare_data import Content
+
     found = content or Content(None)
     return {
         f"{side}_md5": found.md5,

@@ -6,22 +6,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kit import bisect as bisection
-from kit import explain as service
-from kit import runs
-from kit.bisect import Bisection, Candidate
-from kit.cli._watch import watch
 from kit.cli.render import console, json_number, next_steps, number, print_json, table
 from kit.errors import ExitCode
-from kit.executors.base import Handle
-from kit.explain import Explanation, Factor, Share
-from kit.models import RunSpec
-from kit.project import Project, open_project
-from kit.runs import Watch
+
+if TYPE_CHECKING:
+    from kit.bisect import Bisection, Candidate
+    from kit.executors.base import Handle
+    from kit.explain import Explanation, Factor, Share
+    from kit.models import RunSpec
+    from kit.project import Project
+    from kit.runs import Watch
 
 __all__ = ["bisect", "explain", "register"]
 
@@ -51,6 +49,10 @@ def explain(
     as_json: _AsJson = False,
 ) -> None:
     """Say how much of a metric's change the data, the code, the config, ... are responsible for."""
+    from kit import explain as service
+    from kit import runs
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     found = service.explain(
         project,
@@ -76,6 +78,10 @@ def bisect(
     as_json: _AsJson = False,
 ) -> int:
     """Find the commit, or the version of the data, with which a metric broke."""
+    from kit import bisect as bisection
+    from kit import runs
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     found = bisection.bisect(
         project,
@@ -93,6 +99,8 @@ def bisect(
 
 
 def _watch(project: Project, *, as_json: bool) -> Watch:
+    from kit.cli._watch import watch
+
     output = sys.stderr if as_json else sys.stdout
 
     def show(handle: Handle, spec: RunSpec) -> None:
@@ -103,6 +111,8 @@ def _watch(project: Project, *, as_json: bool) -> Watch:
 
 def _show_explanation(project: Project, found: Explanation) -> None:
     from rich.text import Text
+
+    from kit import runs
 
     out = console()
     old, new = (runs.short(project, record.run_id) for record in (found.old, found.new))

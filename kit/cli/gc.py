@@ -6,17 +6,18 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kit import _clock, garbage
-from kit._disk_usage import amount
+from kit import _clock
 from kit._durations import parse_duration
 from kit.cli.render import console, next_steps, print_json, table
 from kit.errors import ExitCode, UserError
-from kit.garbage import Garbage, Scope
-from kit.project import Project, open_project
+
+if TYPE_CHECKING:
+    from kit.garbage import Garbage, Scope
+    from kit.project import Project
 
 __all__ = ["gc", "register"]
 
@@ -49,6 +50,9 @@ def gc(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; asks nothing.")] = False,
 ) -> int:
     """Show what kit keeps that nobody needs any more, and free it."""
+    from kit import garbage
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     scope = _scope(older_than, old_runs=old_runs, forget=forget, orphans=orphans)
     found = garbage.find(project, scope, _clock.now())
@@ -68,6 +72,8 @@ def gc(
 
 
 def _scope(older_than: str | None, *, old_runs: bool, forget: bool, orphans: bool) -> Scope:
+    from kit.garbage import Scope
+
     if old_runs and older_than is None:
         raise UserError("--runs needs to know how old", where="command line", fix="Add `--older-than 90d`, say.")
     if forget and not old_runs:
@@ -87,6 +93,8 @@ def _given(older_than: str | None, *, old_runs: bool, forget: bool, orphans: boo
 
 
 def _show(found: Sequence[Garbage]) -> None:
+    from kit._disk_usage import amount
+
     whole = not console().is_terminal
     shown = found if whole else sorted(found, key=lambda each: each.bytes, reverse=True)[:_SHOWN]
     rows = [(each.kind.value, each.name, amount(each.bytes), each.why) for each in shown]
@@ -106,6 +114,8 @@ def _agrees() -> bool:
 
 
 def _free(project: Project, scope: Scope, found: Sequence[Garbage]) -> None:
+    from kit import garbage
+
     gone = list(garbage.free(project, scope, found, _clock.now()))
     console().print(f"freed: {_counted(gone)}" if gone else "nothing is left to free")
     if len(gone) < len(found):
@@ -115,6 +125,8 @@ def _free(project: Project, scope: Scope, found: Sequence[Garbage]) -> None:
 
 
 def _counted(found: Sequence[Garbage]) -> str:
+    from kit._disk_usage import amount
+
     return f"{amount(sum(each.bytes for each in found))}, {len(found)} {'thing' if len(found) == 1 else 'things'}"
 
 

@@ -12,14 +12,15 @@ import typer
 
 from kit.cli.render import console, print_json
 from kit.errors import KitError, UserError
-from kit.scaffold.effects import Effect, Observer
-from kit.scaffold.template import Question, load_template, template_root
+from kit.scaffold.effects import Observer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kit.scaffold.answers import Answer
+    from kit.scaffold.effects import Effect
     from kit.scaffold.new import Ask, NewProject
+    from kit.scaffold.template import Question
 
 __all__ = ["new", "register"]
 
@@ -28,6 +29,8 @@ _MARKS = {"ok": ("✓", "green"), "skipped": ("-", "dim"), "failed": ("✗", "re
 
 def _questions() -> dict[str, Question]:
     """What the template asks, for the help texts; empty in an installation without a template."""
+    from kit.scaffold.template import load_template, template_root
+
     with contextlib.suppress(KitError):
         return {question.name: question for question in load_template(template_root()).questions}
     return {}
@@ -79,6 +82,7 @@ def new(  # noqa: PLR0913 - typer wants one parameter for each option
     installing without a network, is reported with the command that does it later.
     """
     from kit.scaffold.answers import parse_pairs
+    from kit.scaffold.effects import Observer
     from kit.scaffold.new import Request, new_project
 
     options = {"description": description, "author": author, "framework": framework, "license": license_, "ci": ci}

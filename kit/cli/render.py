@@ -11,13 +11,13 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from kit.models import RunRecord, to_json
 from kit.states import RunStatus
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kit.errors import KitError
+    from kit.models import RunRecord
 
 __all__ = [
     "STYLES",
@@ -84,6 +84,8 @@ def print_json(value: object) -> None:
 
 def record_json(record: RunRecord) -> dict[str, Any]:
     """A record as JSON data; numbers that JSON does not know are texts."""
+    from kit.models import to_json
+
     plain: dict[str, Any] = json.loads(to_json(record))
     plain["metrics"] = {key: json_number(value) for key, value in record.metrics.items()}
     return plain

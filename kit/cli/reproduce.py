@@ -5,25 +5,24 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kit import reproduce as service
-from kit import runs
-from kit.cli._watch import watch
 from kit.cli.render import console, json_number, next_steps, print_json, table
 from kit.errors import ExitCode, UserError
-from kit.executors.base import Handle
-from kit.models import RunSpec
-from kit.project import Project, open_project
-from kit.reproduce import Champion, Options, Reproduction
-from kit.runs import Watch
-from kit.verdicts import Finding, Suspect, Verdict, parse_tolerance
+
+if TYPE_CHECKING:
+    from kit.executors.base import Handle
+    from kit.models import RunSpec
+    from kit.project import Project
+    from kit.reproduce import Champion, Options, Reproduction
+    from kit.runs import Watch
+    from kit.verdicts import Finding, Suspect
 
 __all__ = ["register", "reproduce"]
 
-_STYLES = {Verdict.IDENTICAL: "bold green", Verdict.EQUAL: "bold green", Verdict.DIFFERENT: "bold red"}
+_STYLES = {"identical": "bold green", "equal": "bold green", "different": "bold red"}
 _SHOWN = 12
 _HASH = 10
 
@@ -59,6 +58,13 @@ def reproduce(
     ] = False,
 ) -> int:
     """Repeat a run from its snapshot, data, environment, config and seed, and compare the results."""
+    from kit import reproduce as service
+    from kit import runs
+    from kit.cli._watch import watch
+    from kit.project import open_project
+    from kit.reproduce import Options
+    from kit.verdicts import Verdict, parse_tolerance
+
     project = open_project(Path.cwd())
     if (name is None) is not all_best:
         raise UserError("name a run, or use --all-best", where="command line", fix="See `kit runs`.")
@@ -84,6 +90,9 @@ def reproduce(
 
 
 def _champions(project: Project, options: Options, show: Watch, *, as_json: bool) -> int:
+    from kit import reproduce as service
+    from kit.verdicts import Verdict
+
     found = []
     for champion in service.champions(project, options, watch=show):
         found.append(champion)
@@ -119,6 +128,8 @@ def _champion_json(champion: Champion) -> dict[str, Any]:
 def _show(project: Project, found: Reproduction) -> None:
     from rich.text import Text
 
+    from kit import runs
+
     out = console()
     old, new = (runs.short(project, record.run_id) for record in (found.old, found.new[0]))
     heading = Text.assemble("\n", (found.verdict.value, _STYLES[found.verdict]), f"  run {old} ({found.old.name}) ")
@@ -139,6 +150,8 @@ def _show(project: Project, found: Reproduction) -> None:
 
 
 def _show_suspects(found: Reproduction) -> None:
+    from kit.verdicts import Verdict
+
     if not found.suspects:
         return
     out = console()

@@ -7,11 +7,11 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit import _clock, runs
+from kit import _clock
 from kit.cli._arguments import AsJson, RunName, tags
 from kit.cli.render import (
     STYLES,
@@ -26,10 +26,11 @@ from kit.cli.render import (
     table,
 )
 from kit.errors import UserError
-from kit.models import RunRecord, RunSpec, to_json
-from kit.project import open_project
 from kit.states import RunStatus
-from kit.stores.base import Comparison, Operator, RunQuery
+
+if TYPE_CHECKING:
+    from kit.models import RunRecord, RunSpec
+    from kit.stores.base import Comparison, Operator
 
 __all__ = ["cancel", "listing", "logs", "register", "show"]
 
@@ -62,6 +63,10 @@ def listing(  # noqa: PLR0913 - typer wants one parameter for each option
     as_json: AsJson = False,
 ) -> None:
     """List runs."""
+    from kit import runs
+    from kit.project import open_project
+    from kit.stores.base import RunQuery
+
     project = open_project(Path.cwd())
     query = RunQuery(
         experiment=experiment,
@@ -123,6 +128,10 @@ def _that_fit(keys: list[str], width: int) -> list[str]:
 
 def show(name: RunName, *, as_json: AsJson = False) -> None:
     """Show one run: how it ended, what it was made from, its metrics and its config."""
+    from kit import runs
+    from kit.models import to_json
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     record = runs.find(project, name)
     spec = project.store.spec(record.run_id)
@@ -191,6 +200,9 @@ def logs(
     name: RunName, *, follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run ends.")] = False
 ) -> None:
     """Show what a run printed."""
+    from kit import runs
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     record = runs.find(project, name)
     if follow and record.status is RunStatus.QUEUED:
@@ -202,6 +214,9 @@ def logs(
 
 def cancel(name: RunName) -> None:
     """Stop a run: politely, then after its grace by force."""
+    from kit import runs
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     record = runs.find(project, name)
     asked = runs.cancel(project, record.run_id)
@@ -210,6 +225,8 @@ def cancel(name: RunName) -> None:
 
 
 def _comparison(text: str) -> Comparison:
+    from kit.stores.base import Comparison
+
     match = _WHERE.fullmatch(text)
     if match is None:
         raise UserError(f"--where {text!r} is no comparison", fix="Write it like 'auc>0.7' or 'model.depth=5'.")

@@ -9,26 +9,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kit import _clock, firing, foreground, runs, serving, systemd
-from kit.cli._fires import local_and_utc
-from kit.cli._instants import parse_instant, show_instant
-from kit.cli._watch import watch
+from kit import _clock
 from kit.cli.render import console, next_steps, number, print_json, table
 from kit.errors import ExitCode, KitError
-from kit.executors.base import Handle
-from kit.fires import Fire, FireOrigin
-from kit.models import RunRecord
-from kit.policies import CatchUp, CatchUpMode
-from kit.project import Project, open_project
-from kit.schedule import Schedule
-from kit.scheduler import ADHOC, Fixed, Scheduler, Turn
-from kit.schedules import Schedules
 from kit.states import FireStatus
-from kit.triggers import Cron, next_after
+
+if TYPE_CHECKING:
+    from kit.executors.base import Handle
+    from kit.fires import Fire
+    from kit.models import RunRecord
+    from kit.project import Project
+    from kit.schedule import Schedule
+    from kit.scheduler import Turn
+    from kit.schedules import Schedules
 
 __all__ = ["register", "run_cron", "run_fire"]
 
@@ -46,6 +43,11 @@ def scheduler(
     ] = None,
 ) -> int:
     """Run the project's schedules, until it is stopped; runs go on without it."""
+    from kit import serving
+    from kit.project import open_project
+    from kit.scheduler import Scheduler
+    from kit.schedules import Schedules
+
     project = open_project(Path.cwd())
     if install is not None:
         return _install(project)
@@ -74,6 +76,8 @@ def scheduler(
 
 
 def _install(project: Project) -> int:
+    from kit import systemd
+
     installed = systemd.install(project)
     out = console()
     out.print(f"{'wrote' if installed.changed else 'as it was:'} {installed.path}", soft_wrap=True)
@@ -101,6 +105,8 @@ class _Diary:
             self.say(f"cannot go on, and tries again: {text}", "red")
 
     def turn(self, turn: Turn) -> None:
+        from kit.cli._instants import show_instant
+
         self._said = None
         moves = turn.moves
         problems = {name: str(error) for name, error in turn.problems.items()}
@@ -126,6 +132,9 @@ class _Diary:
 
 
 def _name(fire: Fire) -> str:
+    from kit.cli._instants import show_instant
+    from kit.scheduler import ADHOC
+
     instant = show_instant(fire.scheduled_at)
     return instant if fire.schedule.startswith(ADHOC) else f"{fire.schedule}  {instant}"
 
@@ -136,6 +145,11 @@ def _style(status: FireStatus) -> str:
 
 def run_fire(project: Project, name: str, at: str | None, *, as_json: bool) -> int:
     """Run one fire of a schedule in the foreground: `kit run --schedule NAME [--at INSTANT]`."""
+    from kit import firing, serving
+    from kit.cli._fires import local_and_utc
+    from kit.fires import FireOrigin
+    from kit.schedules import Schedules
+
     schedules = Schedules(project)
     schedule = schedules.find(name)
     now = _clock.now()
@@ -149,12 +163,19 @@ def run_fire(project: Project, name: str, at: str | None, *, as_json: bool) -> i
 
 
 def _instant(schedule: Schedule, at: str | None, now: datetime) -> datetime:
+    from kit import firing
+    from kit.cli._instants import parse_instant
+
     if at is None or at == "now":
         return now
     return firing.due_instant(schedule, now) if at == "due" else parse_instant(at, schedule)
 
 
 def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *, as_json: bool) -> int:
+    from kit import foreground, runs
+    from kit.cli._fires import local_and_utc
+    from kit.cli._watch import watch
+
     output = sys.stderr if as_json else sys.stdout
     err = console(stderr=True)
 
@@ -188,6 +209,8 @@ def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *,
 
 
 def _report(project: Project, fire: Fire, *, as_json: bool, new: bool = False) -> int:
+    from kit.cli._fires import local_and_utc
+
     record = None if fire.run_id is None else project.store.get(fire.run_id)
     code = _exit_code(fire, record)
     if as_json:
@@ -229,6 +252,13 @@ def _exit_code(fire: Fire, record: RunRecord | None) -> int:
 
 def run_cron(project: Project, overrides: Sequence[str], cron: str, tz: str) -> int:
     """Run an experiment by the clock until it is stopped: `kit run --cron "0 2 * * *" --tz Europe/Berlin`."""
+    from kit import firing, runs, serving
+    from kit.cli._instants import show_instant
+    from kit.policies import CatchUp, CatchUpMode
+    from kit.schedule import Schedule
+    from kit.scheduler import ADHOC, Fixed, Scheduler
+    from kit.triggers import Cron, next_after
+
     trigger = Cron(cron, tz)
     runs.draft(project, runs.Request(overrides=tuple(overrides)))  # a mistake is known now, not at 02:00
     mark = hashlib.sha256(repr((cron, tz, tuple(overrides))).encode()).hexdigest()[:8]

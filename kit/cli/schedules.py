@@ -7,35 +7,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit import _clock, firing, health, serving
+from kit import _clock
 from kit._durations import format_duration
-from kit.cli import upcoming
-from kit.cli._fires import (
-    FIRE_STYLES,
-    HEALTH_STYLES,
-    event_json,
-    health_json,
-    lateness,
-    local,
-    local_and_utc,
-    origin_words,
-    schedule_json,
-    took,
-    trigger_words,
-)
-from kit.cli._instants import parse_instant
 from kit.cli.render import ago, console, duration, key_values, next_steps, print_json, table
 from kit.errors import UserError
-from kit.fires import Fire, FireOrigin, Gap, SchedulerRecord
-from kit.health import Health, ScheduleHealth
-from kit.project import Project, open_project
-from kit.schedule import Schedule, masked
-from kit.schedules import Schedules
-from kit.triggers import iter_due, note
+
+if TYPE_CHECKING:
+    from kit.fires import Fire, Gap, SchedulerRecord
+    from kit.health import ScheduleHealth
+    from kit.project import Project
+    from kit.schedule import Schedule
 
 __all__ = ["register"]
 
@@ -49,6 +34,8 @@ _SHOWN = 20
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
+    from kit.cli import upcoming
+
     family = typer.Typer(
         help="Schedules: what they do and did, and what is to be done with them.", no_args_is_help=True
     )
@@ -61,6 +48,11 @@ def register(app: typer.Typer) -> None:
 
 def listing(*, as_json: _AsJson = False) -> None:
     """List the schedules: when each is due next, what it did last, and how it does."""
+    from kit import health
+    from kit.cli._fires import health_json
+    from kit.project import open_project
+    from kit.schedules import Schedules
+
     project = open_project(Path.cwd())
     now = _clock.now()
     found = health.look(project, Schedules(project).load(), now)
@@ -74,6 +66,8 @@ def listing(*, as_json: _AsJson = False) -> None:
 
 def _list(found: Sequence[ScheduleHealth], now: datetime) -> None:
     from rich.text import Text
+
+    from kit.cli._fires import HEALTH_STYLES, local, trigger_words
 
     wide = not console().is_terminal or console().width >= _WIDE
     rows = []
@@ -94,6 +88,9 @@ def _say_why(found: Sequence[ScheduleHealth]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from kit.cli._fires import HEALTH_STYLES
+    from kit.health import Health
+
     told = [one for one in found if one.why is not None and one.health is not Health.DISABLED]
     for index, one in enumerate(told):
         if index == 0:
@@ -108,6 +105,9 @@ def _short_health(one: ScheduleHealth) -> object:
     """The streak says that it is well, or fails; anything else has a word of its own."""
     from rich.text import Text
 
+    from kit.cli._fires import HEALTH_STYLES
+    from kit.health import Health
+
     is_streak = one.health in {Health.OK, Health.FAILING}
     return Text(str(one.streak) if is_streak else one.health.value, HEALTH_STYLES[one.health])
 
@@ -118,6 +118,12 @@ def _last(one: ScheduleHealth, now: datetime) -> str:
 
 def show(name: _Name, *, as_json: _AsJson = False) -> None:
     """Show one schedule: what it says, how it does, its next instants and its last fires."""
+    from kit import firing, health
+    from kit.cli._fires import event_json, health_json, local_and_utc, schedule_json
+    from kit.project import open_project
+    from kit.schedules import Schedules
+    from kit.triggers import iter_due, note
+
     project = open_project(Path.cwd())
     source = Schedules(project)
     schedule = source.find(name)
@@ -144,6 +150,9 @@ def show(name: _Name, *, as_json: _AsJson = False) -> None:
 def _show(file: str, schedule: Schedule, one: ScheduleHealth) -> None:
     from rich.text import Text
 
+    from kit.cli._fires import HEALTH_STYLES
+    from kit.schedule import masked
+
     heading = Text.assemble((schedule.name, "bold"), "  ", (one.health.value, HEALTH_STYLES[one.health]))
     heading.append(f"  {one.streak}" if one.streak.count else "")
     console().print(heading)
@@ -153,6 +162,8 @@ def _show(file: str, schedule: Schedule, one: ScheduleHealth) -> None:
 
 
 def _definition(file: str, schedule: Schedule) -> dict[str, object]:
+    from kit.cli._fires import trigger_words
+
     retry, catch_up, alert = schedule.retry, schedule.catch_up, schedule.alert
     pauses = f", {format_duration(retry.delay)} apart at first, then {retry.factor:g} times as long each"
     return {
@@ -174,6 +185,10 @@ def pause(
     name: _Name, *, why: Annotated[str | None, typer.Option(help="A sentence for whoever finds it paused.")] = None
 ) -> None:
     """Begin nothing of a schedule until it is resumed; what runs goes on."""
+    from kit import firing
+    from kit.project import open_project
+    from kit.schedules import Schedules
+
     project = open_project(Path.cwd())
     schedule = Schedules(project).find(name)
     firing.pause(project, schedule, _clock.now(), why=why)
@@ -183,6 +198,11 @@ def pause(
 
 def resume(name: _Name) -> None:
     """Go on with a paused schedule; what was due meanwhile stays skipped."""
+    from kit import firing, health
+    from kit.cli._fires import local_and_utc
+    from kit.project import open_project
+    from kit.schedules import Schedules
+
     project = open_project(Path.cwd())
     schedule = Schedules(project).find(name)
     now = _clock.now()
@@ -195,6 +215,12 @@ def resume(name: _Name) -> None:
 
 def run(name: _Name) -> None:
     """Have a schedule run now, by the scheduler and as its file says, whatever its trigger."""
+    from kit import firing, serving
+    from kit.cli._fires import local_and_utc
+    from kit.fires import FireOrigin
+    from kit.project import open_project
+    from kit.schedules import Schedules
+
     project = open_project(Path.cwd())
     schedule = Schedules(project).find(name)
     now = _clock.now()
@@ -232,6 +258,12 @@ def backfill(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be asked for.")] = False,
 ) -> None:
     """Run a schedule for instants of the past at which it did not run. Those that ran stay as they are."""
+    from kit import firing, serving
+    from kit.cli._fires import local_and_utc
+    from kit.cli._instants import parse_instant
+    from kit.project import open_project
+    from kit.schedules import Schedules
+
     project = open_project(Path.cwd())
     schedule = Schedules(project).find(name)
     first, last = parse_instant(start, schedule), parse_instant(end, schedule)
@@ -275,6 +307,10 @@ def history(
     as_json: _AsJson = False,
 ) -> None:
     """Show what became of every instant at which something was due, the latest first."""
+    from kit import firing
+    from kit.cli._fires import event_json
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     events = firing.history(project, None if name is None else _known(project, name), limit=limit)
     if as_json:
@@ -287,6 +323,8 @@ def history(
 
 def _known(project: Project, name: str) -> str:
     """The name, if there is such a schedule, or was one."""
+    from kit.schedules import Schedules
+
     if name not in project.store.fires.states():
         return Schedules(project).load().find(name).name
     return name
@@ -294,6 +332,8 @@ def _known(project: Project, name: str) -> str:
 
 def _print_history(events: Sequence[Fire | Gap], now: datetime, *, names: bool) -> None:
     """A line each; on a terminal, what is not as usual is told below it."""
+    from kit.cli._fires import FIRE_STYLES
+
     out = console()
     if not out.is_terminal:
         headers = ["scheduled_at", "schedule", "status", "attempts", "run", "late", "took", "reason"]
@@ -317,6 +357,9 @@ def _print_history(events: Sequence[Fire | Gap], now: datetime, *, names: bool) 
 
 
 def _words(event: Fire | Gap, now: datetime) -> list[str]:
+    from kit.cli._fires import local_and_utc, took
+    from kit.fires import Gap
+
     if isinstance(event, Gap):
         return [local_and_utc(event.last), event.schedule, event.status.value, f"{event.count} times", ""]
     seconds = duration(took(event, now))
@@ -324,6 +367,9 @@ def _words(event: Fire | Gap, now: datetime) -> list[str]:
 
 
 def _aside(event: Fire | Gap) -> str:
+    from kit.cli._fires import lateness, local_and_utc, origin_words
+    from kit.fires import Gap
+
     if isinstance(event, Gap):
         since = f"since {local_and_utc(event.first)}: " if event.count > 1 else ""
         return f"{since}{event.reason}"
@@ -338,6 +384,9 @@ def _aside(event: Fire | Gap) -> str:
 
 
 def _cells(event: Fire | Gap, now: datetime) -> list[object]:
+    from kit.cli._fires import lateness, took
+    from kit.fires import Gap
+
     if isinstance(event, Gap):
         instants = f"{event.first.isoformat()}/{event.last.isoformat()}"
         return [instants, event.schedule, event.status.value, "", "", "", "", f"{event.count} times: {event.reason}"]

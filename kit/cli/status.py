@@ -5,22 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kit import _clock
-from kit.cli._fires import health_json
-from kit.cli._instants import show_instant
-from kit.cli._prometheus import exposition
 from kit.cli.render import console, print_json, table
 from kit.errors import ExitCode, UserError
-from kit.project import open_project
-from kit.status import Check, State, Status, check
+
+if TYPE_CHECKING:
+    from kit.status import Check, Status
 
 __all__ = ["register", "status"]
 
-_STYLES = {State.OK: "green", State.WARNING: "yellow", State.BAD: "bold red"}
+_STYLES = {"ok": "green", "warning": "yellow", "bad": "bold red"}
 _SHOWN = 4
 """So many problems fit on one screen beside everything else."""
 _LONGEST = 300
@@ -37,6 +35,10 @@ def status(
     prometheus: Annotated[bool, typer.Option("--prometheus", help="Print metrics for Prometheus.")] = False,
 ) -> int:
     """Is production well? Leaves with 1 if somebody has to do something."""
+    from kit.cli._prometheus import exposition
+    from kit.project import open_project
+    from kit.status import check
+
     if as_json and prometheus:
         raise UserError("--json and --prometheus are two formats", where="command line", fix="Leave one out.")
     found = check(open_project(Path.cwd()), _clock.now())
@@ -50,6 +52,8 @@ def status(
 
 
 def _json(found: Status) -> dict[str, Any]:
+    from kit.cli._fires import health_json
+
     return {
         "project": found.project,
         "at": found.at.isoformat(),
@@ -64,6 +68,9 @@ def _json(found: Status) -> dict[str, Any]:
 
 
 def _show(found: Status) -> None:
+    from kit.cli._instants import show_instant
+    from kit.status import State
+
     out = console()
     if not out.is_terminal:
         rows = [(one.state.value, one.name, one.what, one.fix or "") for one in found.checks]
@@ -84,6 +91,8 @@ def _show(found: Status) -> None:
 
 
 def _verdict(found: Status) -> tuple[str, str]:
+    from kit.status import State
+
     bad, warnings = found.count(State.BAD), found.count(State.WARNING)
     told = f"{bad} {'problem' if bad == 1 else 'problems'}" if bad else ""
     more = f"{warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""

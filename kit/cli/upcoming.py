@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit import _clock, _zones
+from kit import _clock
 from kit.cli.render import console, print_json, table
 from kit.errors import ExitCode, KitError
-from kit.project import open_project
-from kit.schedule import Schedule
-from kit.schedule_checks import problems
-from kit.schedules import Loaded, Schedules
-from kit.upcoming import Upcoming, upcoming, waits_for
+
+if TYPE_CHECKING:
+    from kit.schedule import Schedule
+    from kit.schedules import Loaded
+    from kit.upcoming import Upcoming
 
 __all__ = ["next_", "register", "validate"]
 
@@ -39,6 +39,10 @@ def next_(
 
     A trigger without a time zone is shown by this machine's clock.
     """
+    from kit.project import open_project
+    from kit.schedules import Schedules
+    from kit.upcoming import upcoming, waits_for
+
     loaded = Schedules(open_project(Path.cwd())).load()
     now = _clock.now()
     chosen = [loaded.find(name)] if name else [one for one in loaded.schedules.values() if one.enabled]
@@ -62,6 +66,8 @@ def _due_json(one: Upcoming) -> dict[str, object]:
 
 
 def _local(one: Upcoming) -> datetime:
+    from kit import _zones
+
     return one.at.astimezone(None if one.timezone is None else _zones.zone(one.timezone))
 
 
@@ -112,6 +118,10 @@ def validate(
     as_json: _AsJson = False,
 ) -> int:
     """Check schedules: what their files say, and their experiments, stages, data and slots. Nothing is run."""
+    from kit.project import open_project
+    from kit.schedule_checks import problems
+    from kit.schedules import Schedules
+
     project = open_project(Path.cwd())
     schedules = Schedules(project)
     loaded = schedules.load()

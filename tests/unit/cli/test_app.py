@@ -1,53 +1,73 @@
-"""A command line loads what it needs."""
+"""The table of commands is what the commands say of themselves."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib import import_module
 
 import pytest
 import typer
 
-from kit.cli.app import FAMILIES, app_for
-
-
-def commands(app: typer.Typer) -> list[str]:
-    return [
-        *(info.name or "" for info in app.registered_commands),
-        *(info.name or "" for info in app.registered_groups),
-    ]
+from kit.cli import main
+from kit.cli.app import FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_each_family_has_the_commands_that_it_is_known_by(family: str) -> None:
+def test_the_table_has_the_commands_of_a_family_with_the_first_line_of_their_help(family: str) -> None:
     app = typer.Typer()
+    app.callback()(lambda: None)
     import_module(f"kit.cli.{family}").register(app)
-    assert commands(app) == list(FAMILIES[family])
+    commands = typer.main.get_group(app).commands
+    assert {name: (command.help or "").split("\n\n")[0] for name, command in commands.items()} == FAMILIES[family]
 
 
-def test_what_begins_with_a_command_has_its_family_and_everything_else_has_all() -> None:
+def test_a_command_is_in_one_family() -> None:
     every = [command for names in FAMILIES.values() for command in names]
-    assert commands(app_for(["logs", "-f", "run"])) == list(FAMILIES["runs"])
-    for arguments in ([], ["--help"], ["rnus"], ["-h", "runs"]):
-        assert sorted(commands(app_for(arguments))) == sorted(every)
+    assert len(every) == len(set(every))
+
+
+def test_help_shows_every_line_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for names in FAMILIES.values():
+        for name, line in names.items():
+            assert f"{name} {line}" in shown
+
+
+def test_a_command_that_is_none_is_a_mistake_with_the_nearest_ones_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rnus"]) == 2
+    assert capsys.readouterr().err == "error: no such command 'rnus'. Did you mean 'runs'?\n"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "without"),
+    ("typed", "offered"),
     [
-        (["runs", "--help"], ["kit.scheduler", "kit.board", "kit.serving", "kit.status", "kit.scaffold", "cronsim"]),
-        (["run", "--help"], ["kit.scheduler", "kit.board", "kit.serving", "kit.status", "kit.scaffold", "cronsim"]),
-        (["scheduler", "--help"], ["mlflow", "hydra", "dvc", "apprise", "kit.scaffold"]),
+        (["s"], ["show", "scheduler", "schedule", "status"]),
+        (["runs", "--st"], ["--status"]),
+        (["runs", "--status", "r"], ["running"]),
+        (["schedule", "p"], ["pause"]),
+        (["check", ""], ["determinism"]),
     ],
 )
-def test_a_command_loads_nothing_of_the_others(arguments: list[str], without: list[str]) -> None:
-    code = (
-        "import sys; from kit.cli import main; main(sys.argv[2:]); "
-        "print([name for name in sys.argv[1].split() if name in sys.modules], file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, " ".join(without), *arguments], capture_output=True, text=True, check=True
-    )
-    assert "Usage" in done.stdout
-    assert done.stderr == "[]\n"
+def test_a_shell_is_told_what_could_come_next(
+    typed: list[str], offered: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_KIT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["kit", *typed]))
+    monkeypatch.setenv("COMP_CWORD", str(len(typed)))
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().out.split() == offered
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show"], "missing argument 'RUN'"),
+        (["runs", "--limit", "x"], "'--limit'"),
+        (["runs", "--limit", "0"], "greater than or equal to 1"),
+        (["runs", "--status", "well"], "'well' is not one of"),
+    ],
+)
+def test_what_is_typed_is_judged(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
