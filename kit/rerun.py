@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kit import checkpoints, planning, runs, venvs, worktrees
 from kit._variables import variables
 from kit.checkpoints import Checkpoint
 from kit.errors import UserError
-from kit.models import Config, Environment, Origin, Request, RunRecord, RunSpec
+from kit.models import Environment, Origin, Request, RunRecord, RunSpec
 from kit.planning import Draft
 from kit.project import Project
+from kit.recorded import as_recorded
 from kit.redact import MASK
 
 __all__ = ["Recipe", "Rerun", "rerun"]
@@ -83,7 +83,7 @@ def rerun(  # noqa: PLR0913 - each is a part of a run that can be chosen
         pdb: Whether a debugger opens should it crash, on this process's terminal.
 
     Raises:
-        UserError: If a snapshot or a config cannot be had any more.
+        UserError: If a snapshot, a config or a secret in it cannot be had any more.
         ServiceError: If data or packages can neither be found nor fetched.
         HostError: If the disk refuses.
     """
@@ -132,32 +132,9 @@ def _draft(
     if changed or not recipe.exact:
         return drafted, (f"with {' '.join(map(_key, overrides))} as given",) if changed else ()
     moved = _mover(old, replace(old, run_id=drafted.run_id, worktree=str(copy.source), project_root=str(copy.root)))
-    values, notes = _as_recorded(drafted.composed.config, old.config, moved)
+    values, others = as_recorded(old.config, drafted.composed, moved=moved)
+    notes = tuple(f"{key} is as it was recorded; composing it today gives another value" for key in others)
     return replace(drafted, composed=replace(drafted.composed, config=values)), notes
-
-
-def _as_recorded(
-    composed: Config, recorded: Config, moved: Callable[[str], str]
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The recorded config with the secrets that composing gave; and where composing gives something else today."""
-    others: list[str] = []
-
-    def merge(now: Any, then: Any, key: str) -> Any:  # noqa: ANN401 - a config may hold anything
-        if isinstance(now, dict) and isinstance(then, dict):
-            return {name: merge(now.get(name), then[name], f"{key}.{name}".lstrip(".")) for name in then}
-        if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
-            pairs = enumerate(zip(now, then, strict=True))
-            return [merge(one, other, f"{key}.{index}") for index, (one, other) in pairs]
-        if isinstance(then, str):
-            if MASK in then:
-                return now
-            then = moved(then)
-        if repr(now) != repr(then):
-            others.append(key)
-        return then
-
-    merged = merge(dict(composed), dict(recorded), "")
-    return merged, tuple(f"{key} is as it was recorded; composing it today gives another value" for key in others)
 
 
 def _key(override: str) -> str:

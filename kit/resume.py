@@ -28,7 +28,8 @@ from kit.models import Launch, Request, RunRecord, RunSpec, masked, to_json
 from kit.outcomes import NEVER_STARTED
 from kit.planning import writing
 from kit.project import Project
-from kit.redact import MASK, mask_config
+from kit.recorded import as_recorded, holds_secret
+from kit.redact import MASK
 from kit.states import IllegalTransition, RunStatus, check_resumption
 from kit.trackers.spool import mend
 
@@ -139,32 +140,11 @@ def _change(project: Project, spec: RunSpec) -> str | None:
 
 def _with_secrets(place: Project, spec: RunSpec) -> dict[str, Any]:
     """The config as it was recorded, with the secrets that it has when it is composed now."""
-    if MASK not in to_json(spec.config).decode():
-        return spec.config
+    if not holds_secret(spec.config):
+        return spec.config  # whether or not it can still be composed
     job = spec.origin.index if spec.origin.kind == "sweep" else None
     composed = planning.compose(place, Request(overrides=spec.overrides, job=job), run_id=spec.run_id)
-    shown = mask_config(composed.config, composed.secrets)
-    filled: dict[str, Any] = _fill(spec.config, composed.config, shown, "")
-    return filled
-
-
-def _fill(recorded: Any, composed: Any, shown: Any, key: str) -> Any:  # noqa: ANN401 - a config may hold anything
-    if isinstance(recorded, dict) and isinstance(shown, dict):
-        return {
-            name: _fill(value, composed.get(name), shown.get(name), f"{key}.{name}".lstrip("."))
-            for name, value in recorded.items()
-        }
-    if isinstance(recorded, list) and isinstance(shown, list) and len(recorded) == len(shown):
-        items = enumerate(zip(recorded, composed, shown, strict=True))
-        return [_fill(*values, f"{key}.{index}") for index, values in items]
-    if MASK not in to_json(recorded).decode():
-        return recorded
-    if recorded != shown:
-        raise UserError(
-            f"{key} held a secret, and composing the config now gives something else there",
-            fix="Have the environment, and what else the config takes it from, as it was.",
-        )
-    return composed
+    return as_recorded(spec.config, composed)[0]
 
 
 def _start(project: Project, spec: RunSpec, *, python: str, interactive: bool) -> Handle:

@@ -301,6 +301,10 @@ def test_a_secret_of_the_command_line_is_asked_for(laboratory: Laboratory) -> No
     assert "xyzzy" not in done.err
     found = laboratory.reproduce(run, "+db.password=xyzzy-plugh-1")
     assert found["verdict"] == "identical"
+    told = laboratory.run("experiment=secretive", "+db.password=${oc.env:DB_PASSWORD}", DB_PASSWORD="xyzzy-plugh-1")
+    assert laboratory.reproduce(told, DB_PASSWORD="xyzzy-plugh-1")["verdict"] == "identical"
+    gone = kit(laboratory.root, "reproduce", told, env=laboratory.env | {"DB_PASSWORD": ""}, code=ExitCode.USER)
+    assert "db.password held a secret" in gone.err
     kept = [path for path in (laboratory.root / ".kit/runs").rglob("*") if path.is_file()]
     assert not [path for path in kept if b"xyzzy" in path.read_bytes() and path.name != "console.log"]
 
