@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from kit.executors.base import Handle
+    from kit.models import RunSpec
+    from kit.project import Project
+    from kit.runs import Watch
 
-__all__ = ["LogTail", "watch"]
+__all__ = ["LogTail", "watch", "watcher"]
 
 _POLL = 0.05
 _PROMPT_AFTER = 0.3
@@ -60,6 +63,22 @@ def watch(
             if lender is not None and asked:
                 lender.lend()
         screen.show(tail.read(last=True))
+
+
+def watcher(project: Project, *, as_json: bool = False, lends: bool = False) -> Watch:
+    """What shows each run that a service makes for a command.
+
+    Args:
+        project: Where the runs are kept.
+        as_json: Whether standard output is for the command's JSON.
+        lends: As for `watch`.
+    """
+
+    def show(handle: Handle, spec: RunSpec) -> None:
+        output = sys.stderr if as_json else sys.stdout
+        watch(handle, spec.name, project.paths.run(spec.run_id), output=output, lends=lends)
+
+    return show
 
 
 class _Screen(Protocol):

@@ -20,8 +20,7 @@ from kit.states import RunStatus
 
 if TYPE_CHECKING:
     from kit.capsule import Capsule
-    from kit.executors.base import Handle
-    from kit.models import RunRecord, RunSpec
+    from kit.models import RunRecord
     from kit.project import Project
     from kit.stacks import ProcessStacks, Thread
 
@@ -104,12 +103,10 @@ def _check_options(given: Mapping[str, bool], overrides: list[str] | None, *, as
 def _again(project: Project, record: RunRecord, overrides: Sequence[str], *, from_checkpoint: bool) -> int:
     from kit import debug as service
     from kit import runs
-    from kit.cli._watch import watch
+    from kit.cli._watch import watcher
 
-    def show(handle: Handle, spec: RunSpec) -> None:
-        watch(handle, spec.name, project.paths.run(spec.run_id), output=sys.stdout, lends=True)
-
-    done = service.again(project, record, watch=show, overrides=overrides, from_checkpoint=from_checkpoint)
+    watch = watcher(project, lends=True)
+    done = service.again(project, record, watch=watch, overrides=overrides, from_checkpoint=from_checkpoint)
     out, new = console(), done.record
     out.print()
     heading(new)

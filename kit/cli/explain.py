@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +14,8 @@ from kit.errors import ExitCode
 
 if TYPE_CHECKING:
     from kit.bisect import Bisection, Candidate
-    from kit.executors.base import Handle
     from kit.explain import Explanation, Factor, Share
-    from kit.models import RunSpec
     from kit.project import Project
-    from kit.runs import Watch
 
 __all__ = ["bisect", "explain", "register"]
 
@@ -51,6 +47,7 @@ def explain(
     """Say how much of a metric's change the data, the code, the config, ... are responsible for."""
     from kit import explain as service
     from kit import runs
+    from kit.cli._watch import watcher
     from kit.project import open_project
 
     project = open_project(Path.cwd())
@@ -61,7 +58,7 @@ def explain(
         metric=metric,
         seeds=seeds,
         here=here,
-        watch=_watch(project, as_json=as_json),
+        watch=watcher(project, as_json=as_json),
     )
     if as_json:
         print_json(_explanation_json(found))
@@ -80,6 +77,7 @@ def bisect(
     """Find the commit, or the version of the data, with which a metric broke."""
     from kit import bisect as bisection
     from kit import runs
+    from kit.cli._watch import watcher
     from kit.project import open_project
 
     project = open_project(Path.cwd())
@@ -89,24 +87,13 @@ def bisect(
         runs.find(project, bad),
         metric=metric,
         here=here,
-        watch=_watch(project, as_json=as_json),
+        watch=watcher(project, as_json=as_json),
     )
     if as_json:
         print_json(_bisection_json(found))
     else:
         _show_bisection(found)
     return ExitCode.OK
-
-
-def _watch(project: Project, *, as_json: bool) -> Watch:
-    from kit.cli._watch import watch
-
-    output = sys.stderr if as_json else sys.stdout
-
-    def show(handle: Handle, spec: RunSpec) -> None:
-        watch(handle, spec.name, project.paths.run(spec.run_id), output=output)
-
-    return show
 
 
 def _show_explanation(project: Project, found: Explanation) -> None:
@@ -152,8 +139,9 @@ def _show_bisection(found: Bisection) -> None:
     line = f"  good {number(found.good)}, bad {number(found.bad)}"
     out.print(Text.assemble("\n", (found.metric, "bold"), line))
     out.print(f"  {len(found.tried)} runs for {found.candidates} states of the project")
-    for commit, reason in found.skipped.items():
-        out.print(f"  could not be run: {commit[:10]}: {reason}", soft_wrap=True)
+    for state, reason in found.skipped.items():
+        short = state[: state.rfind(" ") + 11]  # the commit at its end; before it may be which part of it alone
+        out.print(f"  could not be run: {short}: {reason}", soft_wrap=True)
     if found.first is None or found.before is None:
         out.print("\nneither the code nor the data: the old ones give the bad value with the new run's", style="bold")
         out.print("overrides, seed and packages; `kit explain` says which of them")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +12,6 @@ from kit.cli.render import console, json_number, next_steps, print_json, table
 from kit.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
-    from kit.executors.base import Handle
-    from kit.models import RunSpec
     from kit.project import Project
     from kit.reproduce import Champion, Options, Reproduction
     from kit.runs import Watch
@@ -60,7 +57,7 @@ def reproduce(
     """Repeat a run from its snapshot, data, environment, config and seed, and compare the results."""
     from kit import reproduce as service
     from kit import runs
-    from kit.cli._watch import watch
+    from kit.cli._watch import watcher
     from kit.project import open_project
     from kit.reproduce import Options
     from kit.verdicts import Verdict, parse_tolerance
@@ -74,14 +71,10 @@ def reproduce(
         repeats=repeats,
         tolerances=dict(map(parse_tolerance, tolerance or ())),
     )
-    output = sys.stderr if as_json else sys.stdout
-
-    def show(handle: Handle, spec: RunSpec) -> None:
-        watch(handle, spec.name, project.paths.run(spec.run_id), output=output)
-
+    watch = watcher(project, as_json=as_json)
     if name is None:
-        return _champions(project, options, show, as_json=as_json)
-    found = service.reproduce(project, runs.find(project, name), options, watch=show)
+        return _champions(project, options, watch, as_json=as_json)
+    found = service.reproduce(project, runs.find(project, name), options, watch=watch)
     if as_json:
         print_json(_as_json(found))
     else:
@@ -89,12 +82,12 @@ def reproduce(
     return ExitCode.DIFFERENT if found.verdict is Verdict.DIFFERENT else ExitCode.OK
 
 
-def _champions(project: Project, options: Options, show: Watch, *, as_json: bool) -> int:
+def _champions(project: Project, options: Options, watch: Watch, *, as_json: bool) -> int:
     from kit import reproduce as service
     from kit.verdicts import Verdict
 
     found = []
-    for champion in service.champions(project, options, watch=show):
+    for champion in service.champions(project, options, watch=watch):
         found.append(champion)
         if champion.reproduction is not None and not as_json:
             _show(project, champion.reproduction)
