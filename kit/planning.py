@@ -22,6 +22,7 @@ __all__ = [
     "Draft",
     "compose",
     "draft",
+    "launch_of",
     "new_id",
     "plan",
     "plan_claimed",
@@ -159,22 +160,32 @@ def plan_claimed(project: Project, run_id: str) -> RunSpec:
 
 def write_plan(project: Project, spec: RunSpec, *, pdb: bool = False) -> Launch:
     """Put the plan into the run's folder, the spec with its secrets: only the run's own process can mask them."""
-    run = project.paths.run(spec.run_id)
-    launch = Launch(
-        spec.run_id,
-        str(project.root),
-        spec.limits,
-        hash_seed(spec.snapshot.seed),
-        worktree=spec.worktree,
-        python=spec.snapshot.environment.executable,
-        pdb=pdb,
-    )
+    run, launch = project.paths.run(spec.run_id), launch_of(spec, pdb=pdb)
     with writing():
         run.artifacts.mkdir()
         write_atomic(run.config, config.to_yaml(masked(spec).config))
         run.launch.write_bytes(to_json(launch))
         write_atomic(run.spec, to_json(spec), mode=0o600)
     return launch
+
+
+def launch_of(spec: RunSpec, *, resumed: int = 0, pdb: bool = False) -> Launch:
+    """All that a supervisor has to know of a run that is planned.
+
+    Args:
+        resumed: How many times it was resumed.
+        pdb: Whether someone waits at a terminal to look into it, should it crash.
+    """
+    return Launch(
+        spec.run_id,
+        spec.project_root,
+        spec.limits,
+        hash_seed(spec.snapshot.seed),
+        worktree=spec.worktree,
+        python=spec.snapshot.environment.executable,
+        resumed=resumed,
+        pdb=pdb,
+    )
 
 
 def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> config.Composed:

@@ -17,16 +17,15 @@ import filelock
 from kit import _clock, checkpoints, data, planning, recovery, runs, vcs, venvs, worktrees
 from kit._files import write_atomic
 from kit._process import is_alive, this_process
-from kit._seeding import hash_seed
 from kit._variables import variables
 from kit.checkpoints import Checkpoint
 from kit.errors import HostError, KitError, UserError
 from kit.executors._token import take, taken_by
 from kit.executors.base import Handle
 from kit.executors.local import LocalExecutor
-from kit.models import Launch, Request, RunRecord, RunSpec, masked, to_json
+from kit.models import Request, RunRecord, RunSpec, masked, to_json
 from kit.outcomes import NEVER_STARTED
-from kit.planning import writing
+from kit.planning import launch_of, writing
 from kit.project import Project
 from kit.recorded import as_recorded, holds_secret
 from kit.redact import MASK
@@ -73,7 +72,8 @@ def resume(
             tell(note)
         with variables(planning.schedule_environment(spec.origin)):
             worktree = None if place.worktree is None else str(place.worktree)
-            again = replace(spec, config=_with_secrets(place, spec), worktree=worktree)
+            config = _with_secrets(place, spec)
+            again = replace(spec, config=config, project_root=str(project.root), worktree=worktree)
             handle = _start(project, again, python=environment.executable, interactive=interactive)
         watch(handle, again)
     return runs.ended(project, record.run_id)
@@ -149,15 +149,7 @@ def _with_secrets(place: Project, spec: RunSpec) -> dict[str, Any]:
 
 def _start(project: Project, spec: RunSpec, *, python: str, interactive: bool) -> Handle:
     run = project.paths.run(spec.run_id)
-    launch = Launch(
-        spec.run_id,
-        str(project.root),
-        spec.limits,
-        hash_seed(spec.snapshot.seed),
-        worktree=spec.worktree,
-        python=python,
-        resumed=runs.resumed(project, spec.run_id) + 1,
-    )
+    launch = replace(launch_of(spec, resumed=runs.resumed(project, spec.run_id) + 1), python=python)
     _claim(project, spec.run_id)
     with _or_given_up(project, spec):
         with writing():
