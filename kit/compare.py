@@ -11,8 +11,9 @@ from kit import config, vcs
 from kit._patch import FilePatch, mask_patch, split_patch
 from kit.crash import secrets_of
 from kit.errors import UserError
-from kit.models import DataVersion, RunRecord, RunSpec
+from kit.models import RunRecord, RunSpec
 from kit.project import Project
+from kit.snapshot import DataVersion
 from kit.states import RunStatus
 
 __all__ = ["Change", "Difference", "MetricChange", "compare", "compare_specs", "data_differs", "spec_of"]

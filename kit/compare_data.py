@@ -11,9 +11,10 @@ from kit._dvc_cache import Cache, DamagedListing, find_cache
 from kit._shapes import NoShape, Shape, is_table, read_shape
 from kit.compare import data_differs, spec_of
 from kit.errors import KitError
-from kit.models import DataVersion, RunRecord
+from kit.models import RunRecord
 from kit.project import Project
 from kit.redact import mask
+from kit.snapshot import DataVersion
 
 __all__ = ["Content", "DataChange", "FileChange", "Limits", "compare_data", "fetch", "files_of", "size_of"]
 

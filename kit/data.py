@@ -18,9 +18,9 @@ from kit._dvc_tree import Tree
 from kit._git_tree import resolve
 from kit._stat_cache import StatCache
 from kit.errors import ServiceError, from_os_error
-from kit.models import DataVersion
 from kit.paths import ProjectPaths
 from kit.redact import mask
+from kit.snapshot import DataVersion
 
 __all__ = ["at_commit", "ensure", "pull", "recorded", "refresh", "reproduce", "versions"]
 

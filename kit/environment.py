@@ -14,8 +14,8 @@ from importlib import metadata
 from pathlib import Path
 
 from kit import _files
-from kit.models import Environment, Host
 from kit.redact import MASK, is_secret_name, mask
+from kit.snapshot import Environment, Host
 
 __all__ = ["capture", "command", "host"]
 

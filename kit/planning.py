@@ -13,9 +13,10 @@ from kit import attempts, config, snapshots, vcs
 from kit._files import write_atomic
 from kit._seeding import hash_seed
 from kit.errors import KitError, UserError, from_os_error
-from kit.models import Environment, Launch, Origin, Request, RunSpec, from_json, masked, to_json
+from kit.models import Launch, Origin, Request, RunSpec, from_json, masked, to_json
 from kit.project import Project
 from kit.redact import mask
+from kit.snapshot import Environment
 from kit.states import RunStatus, check_transition
 
 __all__ = [

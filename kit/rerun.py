@@ -9,11 +9,12 @@ from kit import checkpoints, planning, runs, venvs, worktrees
 from kit._variables import variables
 from kit.checkpoints import Checkpoint
 from kit.errors import UserError
-from kit.models import Environment, Origin, Request, RunRecord, RunSpec
+from kit.models import Origin, Request, RunRecord, RunSpec
 from kit.planning import Draft
 from kit.project import Project
 from kit.recorded import as_recorded
 from kit.redact import MASK
+from kit.snapshot import Environment
 
 __all__ = ["Recipe", "Rerun", "rerun"]
 

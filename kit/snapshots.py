@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kit import _clock, data, environment, vcs
-from kit.models import DataVersion, Environment, Snapshot
 from kit.project import Project
+from kit.snapshot import DataVersion, Environment, Snapshot
 
 __all__ = ["prepare_data", "take"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from kit import _git
 from kit._stat_cache import StatCache
 from kit.errors import UserError, from_os_error
-from kit.models import CodeVersion, OmittedFile
 from kit.paths import ProjectPaths, safe_name
 from kit.redact import holds_secret, looks_secret
+from kit.snapshot import CodeVersion, OmittedFile
 
 __all__ = [
     "SNAPSHOTS",

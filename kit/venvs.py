@@ -17,9 +17,10 @@ from kit import environment
 from kit._uv import run_uv
 from kit.errors import HostError, ServiceError, from_os_error
 from kit.executors._interpreter import borrowed
-from kit.models import Environment, from_json
+from kit.models import from_json
 from kit.project import Project
 from kit.redact import mask
+from kit.snapshot import Environment
 
 __all__ = ["COMPLETE", "choose", "differences"]
 

@@ -14,8 +14,9 @@ from kit import _files, _git_worktree, data, vcs
 from kit._dvc_share import place, share_cache
 from kit._process import ProcessId, boot_id, is_alive, this_process
 from kit.errors import ServiceError, from_os_error
-from kit.models import DataVersion, OmittedFile, RunSpec, from_json, to_json
+from kit.models import RunSpec, from_json, to_json
 from kit.project import Project, open_project
+from kit.snapshot import DataVersion, OmittedFile
 
 __all__ = ["remove", "restored", "stale"]
 

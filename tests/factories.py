@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from kit.models import CodeVersion, DataVersion, Environment, Host, Origin, RunRecord, RunSpec, Snapshot
+from kit.models import Origin, RunRecord, RunSpec
+from kit.snapshot import CodeVersion, DataVersion, Environment, Host, Snapshot
 from kit.states import RunStatus
 
 INSTANT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kit import _clock, data
-from kit.models import CodeVersion, RunRecord
+from kit.models import RunRecord
 from kit.project import Project
 from kit.rerun import Recipe, Rerun
+from kit.snapshot import CodeVersion
 from kit.states import RunStatus
 from tests.conftest import git, write
 from tests.factories import record, snapshot, spec

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from kit.compare import Change, Difference
 from kit.compare_data import Content, DataChange, FileChange, files_of, size_of
-from kit.models import DataVersion, RunRecord
+from kit.models import RunRecord
+from kit.snapshot import DataVersion
 
 __all__ = [
     "CODE_CONTROLS",

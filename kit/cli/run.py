@@ -29,11 +29,12 @@ from kit.cli.render import (
 )
 from kit.errors import ExitCode, UserError
 from kit.executors.base import Handle
-from kit.models import CodeVersion, Limits, RunRecord, RunSpec
+from kit.models import Limits, RunRecord, RunSpec
 from kit.paths import RunPaths
 from kit.profiling import FLAMEGRAPH
 from kit.project import Project, open_project
 from kit.redact import mask_config
+from kit.snapshot import CodeVersion
 from kit.states import RunStatus
 from kit.sweeps import OnError
 

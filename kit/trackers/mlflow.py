@@ -18,7 +18,8 @@ import filelock
 from kit import redact
 from kit._files import write_atomic
 from kit.errors import ServiceError, UserError
-from kit.models import DataVersion, MetricPoint, RunSpec
+from kit.models import MetricPoint, RunSpec
+from kit.snapshot import DataVersion
 from kit.states import RunStatus
 from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags
 

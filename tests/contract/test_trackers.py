@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import pytest
 
 from kit.errors import ServiceError
-from kit.models import DataVersion, MetricPoint, Origin
+from kit.models import MetricPoint, Origin
 from kit.paths import RunPaths
+from kit.snapshot import DataVersion
 from kit.states import TERMINAL, RunStatus
 from kit.trackers import Artifact, Entry, MemoryTracker, Metrics, Params, Tags, Tracker
 from kit.trackers.spool import Spool, deliver

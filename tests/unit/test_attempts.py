@@ -11,10 +11,11 @@ import pytest
 
 from kit import attempts, checkpoints, config, planning
 from kit._clock import now
-from kit.models import DataVersion, Origin, Request, RunRecord, RunSpec, masked
+from kit.models import Origin, Request, RunRecord, RunSpec, masked
 from kit.outcomes import NEVER_STARTED
 from kit.project import Project, open_project
 from kit.run import Run
+from kit.snapshot import DataVersion
 from kit.states import RunStatus
 from kit.trackers.spool import Spool
 from tests.conftest import git, write

@@ -12,8 +12,9 @@ import pytest
 from kit import _clock
 from kit.compare import Change, Difference, MetricChange, compare
 from kit.errors import UserError
-from kit.models import CodeVersion, DataVersion, OmittedFile, RunRecord
+from kit.models import RunRecord
 from kit.project import Project, open_project
+from kit.snapshot import CodeVersion, DataVersion, OmittedFile
 from kit.states import RunStatus
 from tests.conftest import git, write
 from tests.factories import claimed, record, snapshot, spec

@@ -15,8 +15,9 @@ from kit import _clock, compare_data, data
 from kit._shapes import Shape
 from kit.compare import compare
 from kit.compare_data import DataChange, FileChange, Limits
-from kit.models import DataVersion, RunRecord
+from kit.models import RunRecord
 from kit.project import Project, open_project
+from kit.snapshot import DataVersion
 from tests.conftest import git, write
 from tests.factories import snapshot, spec
 from tests.support import new_project

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from kit import environment
-from kit.models import Environment, Host, from_json, to_json
+from kit.models import from_json, to_json
+from kit.snapshot import Environment, Host
 from tests.conftest import git, write
 
 

@@ -13,9 +13,10 @@ import pytest
 from kit import compare
 from kit import explain as service
 from kit.explain import Explanation, Factor, explain, factors_of, mix
-from kit.models import CodeVersion, Environment, RunRecord, RunSpec
+from kit.models import RunRecord, RunSpec
 from kit.project import open_project
 from kit.rerun import Recipe
+from kit.snapshot import CodeVersion, Environment
 from tests.conftest import git
 from tests.factories import snapshot, spec
 from tests.reruns import Laboratory, factor_of, failed

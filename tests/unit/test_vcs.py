@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kit import _stat_cache, vcs
 from kit.errors import HostError, KitError, UserError
-from kit.models import CodeVersion, OmittedFile
+from kit.snapshot import CodeVersion, OmittedFile
 from tests.conftest import git, write
 
 MEGABYTE = 2**20

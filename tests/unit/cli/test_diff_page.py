@@ -16,8 +16,9 @@ from kit.cli._diff_page import page
 from kit.cli._diff_words import Report
 from kit.compare import Change, Difference, MetricChange
 from kit.compare_data import Content, DataChange, FileChange
-from kit.models import DataVersion, MetricPoint
+from kit.models import MetricPoint
 from kit.project import Project, open_project
+from kit.snapshot import DataVersion
 from kit.trackers.base import Metrics
 from kit.trackers.spool import Spool
 from tests.factories import record

@@ -14,7 +14,7 @@ from kit.cli._diff_text import print_report
 from kit.cli._diff_words import Report, amount, counted, file_details, output_details, pair, short_package, signed
 from kit.compare import Change, Difference, MetricChange
 from kit.compare_data import Content, DataChange, FileChange
-from kit.models import DataVersion
+from kit.snapshot import DataVersion
 from tests.factories import record
 
 NOTHING = Difference("", (), (), (), (), (), ())
