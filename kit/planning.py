@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
+from pathlib import Path
 
 from kit import attempts, config, snapshots, vcs
 from kit._files import write_atomic
@@ -202,7 +203,12 @@ def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> c
         request.overrides,
         run_dir=project.paths.run(run_id).root,
         job_num=request.job,
+        sweep_dir=_sweep_dir(project, request.origin),
     )
+
+
+def _sweep_dir(project: Project, origin: Origin) -> Path | None:
+    return project.paths.sweep(origin.parent) if origin.kind == "sweep" and origin.parent else None
 
 
 def _seed(project: Project, values: Mapping[str, object]) -> int:

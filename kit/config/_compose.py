@@ -51,6 +51,7 @@ def compose(
     *,
     run_dir: Path | None = None,
     job_num: int | None = None,
+    sweep_dir: Path | None = None,
 ) -> Composed:
     """Compose the configuration of one run. Writes nothing, sets up no logging, leaves no state in Hydra.
 
@@ -61,6 +62,7 @@ def compose(
         overrides: Hydra's overrides, as on the command line.
         run_dir: What `${hydra:runtime.output_dir}` stands for; without it, a path with `<run_id>` in it.
         job_num: The trial's number in a sweep, `${hydra:job.num}`; a single run has none.
+        sweep_dir: The sweep's folder, `${hydra:sweep.dir}`; a single run has none.
 
     Raises:
         UserError: If anything about the overrides or the configs is wrong.
@@ -76,7 +78,8 @@ def compose(
         origins = collect(hydra.config_loader, source, given)
         choices = _choices(cfg)
         experiment = choices.get("experiment", config_name)
-        _tell_hydra(cfg, root, run_dir or root / ".kit" / "runs" / "<run_id>", experiment, job_num)
+        _tell_trial(cfg, job_num, sweep_dir)
+        _tell_hydra(cfg, root, run_dir or root / ".kit" / "runs" / "<run_id>", experiment)
         config, secrets = _resolve(cfg, origins)
     return Composed(
         config=config,
@@ -93,7 +96,7 @@ def _choices(cfg: Any) -> dict[str, str]:  # noqa: ANN401 Hydra has no types
     return {str(group): value for group, value in found if isinstance(value, str) and not group.startswith("hydra/")}
 
 
-def _tell_hydra(cfg: Any, root: Path, run_dir: Path, experiment: str, job_num: int | None) -> None:  # noqa: ANN401
+def _tell_hydra(cfg: Any, root: Path, run_dir: Path, experiment: str) -> None:  # noqa: ANN401 Hydra has no types
     """Fill in what Hydra would know if it ran the task itself, for `${hydra:...}`."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict, read_write
@@ -103,10 +106,21 @@ def _tell_hydra(cfg: Any, root: Path, run_dir: Path, experiment: str, job_num: i
         cfg.hydra.runtime.output_dir = cfg.hydra.run.dir = str(run_dir)
         if cfg.hydra.job.name == UNNAMED:
             cfg.hydra.job.name = experiment
+    HydraConfig.instance().set_config(cfg)
+
+
+def _tell_trial(cfg: Any, job_num: int | None, sweep_dir: Path | None) -> None:  # noqa: ANN401 Hydra has no types
+    """What Hydra's launchers fill in for a trial."""
+    from hydra.types import RunMode
+    from omegaconf import open_dict, read_write
+
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
         if job_num is not None:
             cfg.hydra.job.num = job_num
             cfg.hydra.job.id = str(job_num)
-    HydraConfig.instance().set_config(cfg)
+        if sweep_dir is not None:
+            cfg.hydra.mode = RunMode.MULTIRUN
+            cfg.hydra.sweep.dir = str(sweep_dir)
 
 
 def _resolve(cfg: Any, origins: Origins) -> tuple[dict[str, Any], frozenset[str]]:  # noqa: ANN401 Hydra has no types

@@ -29,7 +29,7 @@ from kit.sweeps._options import Goal, OnError, Options, ranked
 from kit.sweeps._pool import Pool, Running, Trial
 from kit.sweeps._search import Searched
 from kit.sweeps._state import Plan
-from kit.sweeps._work import Board, Known, Show, Source, Work, has_failed, is_finished, is_pruned, named
+from kit.sweeps._work import Board, Known, Show, Source, Work, has_failed, is_left, is_pruned, named
 
 __all__ = [
     "Board",
@@ -65,7 +65,7 @@ def sweep(project: Project, request: runs.Request, options: Options, *, show: Sh
     project.paths.create_state()
     found = _ask(project, request, project.paths.sweep(sweep_id))
     if found.trials is not None:
-        plan = Plan(sweep_id, request, options, "known", found.trials[: options.trials])
+        plan = Plan(sweep_id, request, options, "known", found.trials)
     elif found.search is not None:
         plan = Plan(sweep_id, request, options, "search", search=found.search)
     else:
@@ -90,10 +90,7 @@ def resume(project: Project, name: str, change: Callable[[Options], Options], *,
     plan = _state.load(project, sweep_id)
     plan = replace(plan, options=change(plan.options))
     with _state.held(project, sweep_id):
-        past = _state.past(project, sweep_id)
-        if plan.options.on_error is OnError.RETRY and plan.search is None:  # a search has learnt from them
-            past = {index: record for index, record in past.items() if not has_failed(record)}
-        work = _Sweep(project, plan, past, show)
+        work = _Sweep(project, plan, _state.past(project, sweep_id), show)
         _state.save(project, plan)
         return work.run()
 
@@ -128,12 +125,12 @@ def _numbered(trials: Sequence[Sequence[str]], first: int = 0) -> list[Trial]:
     return [Trial(index, tuple(overrides)) for index, overrides in enumerate(trials, first)]
 
 
-def _left(trials: Sequence[Trial], past: dict[int, RunRecord]) -> list[Trial]:
-    """Those that did not finish, each with the run of it that was stopped."""
+def _left(trials: Sequence[Trial], past: dict[int, RunRecord], options: Options) -> list[Trial]:
+    """Those that are still to be run, each with the run of it that there was."""
     return [
         replace(trial, stopped=past.get(trial.index))
         for trial in trials
-        if trial.index not in past or not is_finished(past[trial.index])
+        if trial.index not in past or is_left(past[trial.index], options)
     ]
 
 
@@ -182,7 +179,7 @@ class _Sweep:
         if plan.search is not None:
             self._options = replace(plan.options, metric=plan.options.metric or plan.search.metric)
         self._board = Board(plan.sweep_id, self._options, _direction(plan), _common(plan))
-        self._board.records = [record for _, record in sorted(past.items()) if is_finished(record)]
+        self._board.records = [record for _, record in sorted(past.items()) if not is_left(record, self._options)]
         self._pool = Pool(project, plan.sweep_id, plan.request, jobs=self._options.jobs, slots=self._options.slots)
         self._work = Work(project, self._pool, self._board, show)
         self._source = self._first_source()
@@ -192,7 +189,7 @@ class _Sweep:
             return Searched(self._plan.search, self._options, self._past, self._project.paths)
         if self._plan.kind == "known":
             every = _numbered(self._plan.trials[: self._options.trials])
-            return self._known(_left(every, self._past), total=len(every))
+            return self._known(_left(every, self._past, self._options), total=len(every))
         return None
 
     def _known(self, trials: Sequence[Trial], *, total: int | None) -> Known:
@@ -226,9 +223,9 @@ class _Sweep:
         the beginning, and what it asks for as it did before is answered with what came out then."""
         asked = _numbered(batch, first)[: None if self._options.trials is None else self._options.trials - first]
         known = {trial.index: self._past[trial.index] for trial in asked if self._is_known(trial)}
-        if left := _left(asked, known):
+        if left := _left(asked, known, self._options):
             self._work.run(self._known(left, total=self._options.trials))
-        ended = known | {record.origin.index: record for record in self._board.records}
+        ended = {record.origin.index: record for record in self._board.records}
         if len(asked) < len(batch) or any(trial.index not in ended for trial in asked):
             raise _Enough
         return [_result(ended[trial.index]) for trial in asked]

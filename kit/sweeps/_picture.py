@@ -15,6 +15,7 @@ __all__ = ["can_draw", "choices_of", "draw"]
 
 _AXES = 12
 _LABEL = 14
+_APART = 0.035
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def draw(ranked: Sequence[RunRecord], goal: Goal, path: Path) -> None:
         spine.set_visible(False)
     plot.tick_params(axis="x", length=0, pad=8)
     figure.suptitle(f"{len(ranked)} trials, {goal.words}", fontsize=10)
+    figure.legend(loc="outside lower right", frameon=False, fontsize=8)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=150)
     write_atomic(path, out.getvalue())
@@ -88,12 +90,11 @@ def _lines(plot: object, axes: Sequence[_Axis], goal: Goal) -> None:
             alpha=1.0 if best else 0.6,
             label="best" if best else None,
         )
-    plot.legend(loc="upper right", frameon=False, fontsize=8)  # type: ignore[attr-defined]
 
 
 def _scale(plot: object, number: int, axis: _Axis) -> None:
     plot.axvline(number, color="#999999", linewidth=0.8, zorder=0)  # type: ignore[attr-defined]
-    for place, text in axis.ticks:
+    for place, text in _apart(axis.ticks):
         plot.annotate(  # type: ignore[attr-defined]
             _short(text),
             (number, place),
@@ -103,6 +104,15 @@ def _scale(plot: object, number: int, axis: _Axis) -> None:
             va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
         )
+
+
+def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Those that do not lie over one another; the ends in any case."""
+    kept = [ticks[0]]
+    for tick in ticks[1:-1]:
+        if tick[0] - kept[-1][0] > _APART and ticks[-1][0] - tick[0] > _APART:
+            kept.append(tick)
+    return [*kept, *ticks[1:][-1:]]
 
 
 def _axis(name: str, column: Sequence[str]) -> _Axis:

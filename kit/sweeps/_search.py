@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from kit.paths import ProjectPaths
 from kit.states import RunStatus
 from kit.sweeps._options import Options, smaller_is_better
 from kit.sweeps._pool import Running, Trial
-from kit.sweeps._work import is_finished, is_pruned
+from kit.sweeps._work import is_left, is_pruned
 from kit.trackers.spool import each_point
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ class Searched:
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._seen: dict[int, int] = {}
         self._next = max(past, default=-1) + 1
-        self._left = [past[index] for index in sorted(past) if not is_finished(past[index])]
+        self._left = [past[index] for index in sorted(past) if is_left(past[index], options)]
         self._study = _study(search, maximize=self._maximizes(options, past), begun=len(past))
         for index in sorted(past):
-            if is_finished(past[index]):
+            if not is_left(past[index], options):
                 self._add(past[index])
 
     def _maximizes(self, options: Options, past: Mapping[int, RunRecord]) -> bool:
@@ -191,11 +192,13 @@ def _study(search: Search, *, maximize: bool, begun: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # A search that goes on does not ask for the same values once more.
     seed = None if search.seed is None else search.seed + begun
-    sampler: optuna.samplers.BaseSampler = (
-        optuna.samplers.RandomSampler(seed=seed)
-        if search.sampler == "random"
-        else optuna.samplers.TPESampler(seed=seed, constant_liar=True)  # several at a time do not look at one place
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler: optuna.samplers.BaseSampler = (
+            optuna.samplers.RandomSampler(seed=seed)
+            if search.sampler == "random"
+            else optuna.samplers.TPESampler(seed=seed, constant_liar=True)  # several at a time look at several places
+        )
     pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
         "median": optuna.pruners.MedianPruner,
         "hyperband": optuna.pruners.HyperbandPruner,

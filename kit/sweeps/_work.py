@@ -20,7 +20,7 @@ from kit.states import RunStatus
 from kit.sweeps._options import Goal, OnError, Options, ranked, smaller_is_better
 from kit.sweeps._pool import Pool, Running, Trial
 
-__all__ = ["Board", "Known", "Show", "Source", "Work", "has_failed", "is_finished", "is_pruned", "named"]
+__all__ = ["Board", "Known", "Show", "Source", "Work", "has_failed", "is_finished", "is_left", "is_pruned", "named"]
 
 _TICK = 0.25
 _RETRIES = 2
@@ -122,6 +122,11 @@ def is_finished(record: RunRecord) -> bool:
     if record.status is RunStatus.FAILED:
         return record.reason != ABANDONED
     return record.status in {RunStatus.SUCCEEDED, RunStatus.TIMED_OUT} or is_pruned(record)
+
+
+def is_left(record: RunRecord, options: Options) -> bool:
+    """Whether a sweep that goes on runs this trial again."""
+    return not is_finished(record) or (options.on_error is OnError.RETRY and has_failed(record))
 
 
 def has_failed(record: RunRecord) -> bool:

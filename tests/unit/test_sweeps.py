@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit import runs, sweeps
+from kit import _clock, runs, sweeps
 from kit.cli import main, render
 from kit.errors import HostError, UserError
 from kit.models import Origin, RunRecord, RunSpec
@@ -59,7 +59,7 @@ class Executor:
         index = origin.index or 0
         self.started.append(index)
         self.environment[index] = {name: os.environ[name] for name in os.environ if name.startswith(("KIT_SL", "CUDA"))}
-        made = replace(record(drafted.run_id), origin=origin, overrides=drafted.composed.overrides)
+        made = replace(record(drafted.run_id, at=_clock.now()), origin=origin, overrides=drafted.composed.overrides)
         spec = RunSpec(made.run_id, "n", "p", "e", "t", made.overrides, {}, snapshot(), str(project.root), "")
         project.store.create(spec, replace(made, status=RunStatus.STARTING))
         self._under_way.add(made.run_id)

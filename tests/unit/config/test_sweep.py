@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -122,6 +124,45 @@ def test_hydras_own_settings_reach_each_trial(project: Path) -> None:
     assert trials.all == [("seed=1", "hydra.job.name=mine"), ("seed=2", "hydra.job.name=mine")]
     assert len(trials.batches) == 2
     assert not (project / "x").exists()
+
+
+def test_a_trial_finds_what_hydras_own_launcher_tells_it(make_project: MakeProject) -> None:
+    """The same multirun, by Hydra itself: only folders, and the name of the program, are others."""
+    asked = {
+        "number": "job.num",
+        "id": "job.id",
+        "dirname": "job.override_dirname",
+        "subdir": "sweep.subdir",
+        "mode": "mode",
+        "given": "overrides.task",
+        "sweep_dir": "sweep.dir",
+        "out": "runtime.output_dir",
+        "cwd": "runtime.cwd",
+        "config": "job.config_name",
+    }
+    lines = "".join(f"{key}: ${{hydra:{name}}}\n" for key, name in asked.items())
+    root = make_project({"conf/config.yaml": f"x: 1\ny: 2\ntask: a.b\n{lines}"})
+    (root / "app.py").write_text(
+        "import json, hydra, omegaconf\n"
+        "@hydra.main(version_base='1.3', config_path='conf', config_name='config')\n"
+        "def main(cfg):\n"
+        "    print(json.dumps(omegaconf.OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)))\n"
+        "main()\n"
+    )
+    command = [sys.executable, "app.py", "-m", "x=1,2", "+z=a", "hydra/hydra_logging=none", "hydra.sweep.dir=theirs"]
+    out = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    theirs = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    folder = root / ".kit" / "sweeps" / "one"
+    ours = [
+        compose(
+            root, "conf", "config", (f"x={x}", "+z=a"), job_num=x - 1, run_dir=folder / str(x - 1), sweep_dir=folder
+        ).config
+        for x in (1, 2)
+    ]
+    for number, trial in enumerate(theirs):
+        assert (trial.pop("sweep_dir"), trial.pop("out")) == ("theirs", str(root / "theirs" / str(number)))
+        assert (ours[number].pop("sweep_dir"), ours[number].pop("out")) == (str(folder), str(folder / str(number)))
+    assert ours == theirs
 
 
 def test_a_failed_trial_does_not_stop_the_others(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
