@@ -5,8 +5,7 @@ def train(cfg: TrainConfig, run: kit.Run) -> dict[str, float]: ...
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kit.run import Run as Run
 

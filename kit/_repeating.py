@@ -77,7 +77,7 @@ class Repeating:
 
         Args:
             held: What to hold fixed; such a run may fail or take too long.
-            hash_seed: The interpreter's, instead of the one that follows from the seed.
+            hash_seed: The interpreter's, instead of the one that every run has.
 
         Raises:
             UserError: If it cannot be run as it is.

@@ -6,18 +6,20 @@ import random
 
 from kit._importing import after_import
 
-__all__ = ["hash_seed", "seed_everything"]
+__all__ = ["HASH_SEED", "seed_everything"]
 
+HASH_SEED = 0
+"""What `PYTHONHASHSEED` is for every run, whatever its seed.
 
-def hash_seed(seed: int) -> int:
-    """What `PYTHONHASHSEED` is set to, which takes less than other generators do."""
-    return seed % 2**32
+The order of a set is no experiment. And it is fixed when an interpreter starts, before anybody knows of which seed the
+run will be that is forked from it.
+"""
 
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and PyTorch; a library that is imported later as soon as it is there.
 
-    Importing them for this would cost seconds. The hash seed is set before the interpreter starts, by the supervisor.
+    Importing them for this would cost seconds. The hash seed is set before an interpreter starts.
     """
     random.seed(seed)
     # Each of them draws its first seed from the operating system.

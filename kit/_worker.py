@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from kit import _probe, control, execution
-from kit._seeding import hash_seed
 from kit.errors import KitError
+from kit.forkserver._child import end, is_forked
+from kit.forkserver._starting import remember
 from kit.models import Launch, RunSpec, from_json
+from kit.outcomes import Result
 from kit.paths import RunPaths
 
 __all__ = ["main"]
@@ -50,16 +52,56 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(paths: RunPaths) -> int:
-    if paths.spec.exists():
-        probe = from_json(paths.spec.read_bytes(), RunSpec).probe
-        if probe is not None:
-            _probe.prepare(probe.held, probe.hash_seed)
+    if not paths.spec.exists():
+        if not is_forked():
+            return execution.supervised(paths, lambda: _plan_and_begin_anew(paths))
+        if (code := _plan_in_a_child(paths)) != 0:
+            return code
+    spec = from_json(paths.spec.read_bytes(), RunSpec)
+    if spec.probe is not None:
+        _probe.prepare(spec.probe.held, spec.probe.hash_seed)
+    try:
         return execution.execute(paths)
-    return execution.supervised(paths, lambda: _plan_and_begin_anew(paths))
+    finally:
+        if spec.worktree is None:
+            remember(Path(spec.project_root))
+
+
+def _plan_in_a_child(paths: RunPaths) -> int:
+    """Plan the run in a process of its own: this one stays as it was forked, which is as every run begins."""
+    # What asks it to stop meanwhile is not lost: the child hears it, too, and this process when it is done.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.environ["KIT_SUPERVISOR"] = str(os.getppid())
+        end(lambda: sys.exit(execution.supervised(paths, lambda: _planned(paths))))
+    _, status = os.waitpid(child, 0)
+    if (code := os.waitstatus_to_exitcode(status)) == 0:
+        from kit import planning
+
+        paths.result.unlink()
+        os.environ.update(planning.schedule_environment(from_json(paths.spec.read_bytes(), RunSpec).origin))
+    return code & 0xFF
+
+
+def _planned(paths: RunPaths) -> Result:
+    _plan(paths)
+    return Result(0)
 
 
 def _plan_and_begin_anew(paths: RunPaths) -> NoReturn:
-    """Plan the run in this process, and give it an interpreter as every run has: fresh, with a hash seed of its own."""
+    """Plan the run in this process, and give it an interpreter as every run has: a fresh one."""
+    _plan(paths)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # What asks it to stop in between is not lost: it waits for the new interpreter, which lets it through.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "kit._worker", str(paths.root)])  # noqa: S606
+
+
+def _plan(paths: RunPaths) -> None:
     from kit import planning
     from kit.project import open_project
     from kit.stores.base import RUN_PATIENCE
@@ -68,12 +110,6 @@ def _plan_and_begin_anew(paths: RunPaths) -> NoReturn:
     spec = planning.plan_claimed(open_project(Path(launch.project_root), patience=RUN_PATIENCE), launch.run_id)
     if spec.limits != launch.limits:
         control.adopt_limits()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # What asks it to stop in between is not lost: it waits for the new interpreter, which lets it through.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    environment = os.environ | {"PYTHONHASHSEED": str(hash_seed(spec.snapshot.seed))}
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "kit._worker", str(paths.root)], environment)  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ class Probe:
     Attributes:
         held: Some of `kit._probe.HELD`.
         now: What its clocks start from, if they are held, in seconds since the epoch.
-        hash_seed: The interpreter's, instead of the one that follows from the run's seed.
+        hash_seed: The interpreter's, instead of the one that every run has.
     """
 
     held: tuple[str, ...] = ()
@@ -141,7 +141,6 @@ class Launch:
     """All that a supervisor has to know of its run, planned already or not.
 
     Attributes:
-        hash_seed: The interpreter's; None leaves it to who plans the run.
         worktree: The folder that it works in; None for the project.
         python: The interpreter that it needs; None for whichever there is.
         resumed: How many times the run was resumed.
@@ -151,7 +150,6 @@ class Launch:
     run_id: str
     project_root: str
     limits: Limits = field(default_factory=Limits)
-    hash_seed: int | None = None
     worktree: str | None = None
     python: str | None = None
     resumed: int = 0

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from kit import attempts, config, snapshots, vcs
 from kit._files import write_atomic
-from kit._seeding import hash_seed
 from kit.errors import KitError, UserError, from_os_error
 from kit.models import Launch, Origin, Request, RunSpec, from_json, masked, to_json
 from kit.project import Project
@@ -182,7 +181,6 @@ def launch_of(spec: RunSpec, *, resumed: int = 0, pdb: bool = False) -> Launch:
         spec.run_id,
         spec.project_root,
         spec.limits,
-        hash_seed(spec.snapshot.seed),
         worktree=spec.worktree,
         python=spec.snapshot.environment.executable,
         resumed=resumed,

@@ -53,6 +53,8 @@ def _isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
     monkeypatch.setenv("DO_NOT_TRACK", "true")
     for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "MLFLOW_RUN", "KIT_"))]:
         monkeypatch.delenv(name)
+    # One for each of hundreds of projects would be a machine's worth of them; its own tests turn it on.
+    monkeypatch.setenv("KIT_FORKSERVER", "off")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,11 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
-from sqlalchemy import insert
 
+from kit.forkserver._control import status, stop
 from kit.models import RunRecord
 from kit.stores import MemoryStore, Store
-from kit.stores.schema import runs
-from kit.stores.sql import SqlStore, run_row
+from kit.stores.sql import SqlStore, add_runs
 from tests.conftest import TINY_PROJECT, git, write
 
 __all__ = [
@@ -40,6 +39,7 @@ __all__ = [
     "closed_port",
     "commit_all",
     "environment",
+    "forkserver",
     "kit",
     "mlflow_runs",
     "new_project",
@@ -74,7 +74,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MLFLOW_", "KIT_", "GIT_", "DVC_", "XDG_", "HYDRA_"))
-        and name not in {"COLUMNS", "LINES", "FORCE_COLOR", "PYTHONHASHSEED"}
+        and name not in {"COLUMNS", "LINES", "FORCE_COLOR", "PYTHONHASHSEED", "PYTEST_CURRENT_TEST"}
     }
     own = {
         "HOME": str(home),
@@ -85,6 +85,8 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "true",
+        # One for each of hundreds of projects would be a machine's worth of them; its own tests turn it on.
+        "KIT_FORKSERVER": "off",
     }
     return kept | own | extra
 
@@ -128,6 +130,20 @@ def start_kit(root: Path, *arguments: str, env: Mapping[str, str] | None = None)
         text=True,
         start_new_session=True,
     )
+
+
+@contextlib.contextmanager
+def forkserver(root: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """With a forkserver for the project that has this environment, but for the variable that turns it off."""
+    env = {name: value for name, value in env.items() if name != "KIT_FORKSERVER"}
+    begin = "import sys; from pathlib import Path; from kit.forkserver._starting import start; start(Path(sys.argv[1]))"
+    (root / ".kit").mkdir(mode=0o700, exist_ok=True)
+    subprocess.run([sys.executable, "-c", begin, str(root)], cwd=root, env=env, check=True)
+    until(lambda: status(root), "the forkserver to have imported everything")
+    try:
+        yield
+    finally:
+        stop(root)
 
 
 def on_screen(root: Path, *arguments: str, env: Mapping[str, str] | None = None, code: int = 0) -> list[str]:
@@ -176,7 +192,7 @@ def processes_of(root: Path) -> list[psutil.Process]:
             told = [*process.cmdline(), process.environ().get("TINY_PROJECT_ROOT", ""), process.cwd()]
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        if any(text == str(root) or text.startswith(f"{root}/") for text in told):
+        if "kit._forkserver" not in told and any(text == str(root) or text.startswith(f"{root}/") for text in told):
             found.append(process)
     return found
 
@@ -241,8 +257,8 @@ def _reader(db: sqlite3.Connection) -> Callable[[str], MlflowRun]:
 def claim(store: Store, record: RunRecord) -> None:
     """Add a run that is not planned yet, as the claim of a fire does."""
     if isinstance(store, SqlStore):
-        with store._engine.begin() as connection:
-            connection.execute(insert(runs).values(run_row(record)))
+        with store.database.writing() as connection:
+            add_runs(connection, [record])
     elif isinstance(store, MemoryStore):
         store._records[record.run_id] = record
 

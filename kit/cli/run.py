@@ -29,6 +29,8 @@ from kit.cli.render import (
 )
 from kit.errors import ExitCode, UserError
 from kit.executors.base import Handle
+from kit.forkserver._child import is_forked
+from kit.forkserver._client import OFF
 from kit.models import Limits, RunRecord, RunSpec
 from kit.paths import RunPaths
 from kit.profiling import FLAMEGRAPH
@@ -91,10 +93,18 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         bool, typer.Option("--profile", help="Keep a flame graph of what the task does; needs py-spy.")
     ] = False,
     pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where it crashes, should it do so.")] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="Start new interpreters instead of forking one.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say why an interpreter is started, should it be.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")] = False,
 ) -> int:
     """Run an experiment: now, with -m once for every combination of a sweep, or as a schedule says."""
     project = open_project(Path.cwd())
+    if cold:
+        os.environ[OFF] = "off"  # for this process and those that it starts
+    if verbose and is_forked():
+        console(stderr=True).print(f"forked from process {os.getppid()}")
     of_sweep = _sweep.Asked(jobs, on_error, trials, time_budget, metric, maximize, slot or ())
     given: dict[str, object] = {"--resume": None if multirun else resume, "--schedule": schedule, "--cron": cron}
     given |= {"-m": multirun or None, "--dry-run": dry_run or None, "--profile": profile or None}

@@ -15,7 +15,6 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from kit.errors import HostError, KitError
 from kit.executors import base
 from kit.executors._console import ConsoleLog
 from kit.executors._interpreter import borrowed
+from kit.executors._process import Process, begin, run_environment
 from kit.executors._telling import tell_tracker
 from kit.executors._token import take, taken_by
 from kit.models import Launch, from_json
@@ -54,7 +54,6 @@ class Supervisor:
         self._run = run
         self._run_id = launch.run_id
         self._limits = launch.limits
-        self._hash_seed = launch.hash_seed
         self._python = launch.python or sys.executable
         self._folder = launch.worktree or launch.project_root
         self._project = ProjectPaths(Path(launch.project_root))
@@ -88,34 +87,29 @@ class Supervisor:
         finally:  # whatever went wrong here, nothing runs on without being watched
             signal_processes(descendants(os.getpid()), signal.SIGKILL)
         with closing(self._open_store()) as store:
-            self._record(store, process.returncode)
+            self._record(store, process.returncode or 0)
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    def _start(self) -> tuple[Process, socket.socket]:
         output, into = os.pipe()
         os.set_blocking(output, False)
         control, childs = socket.socketpair()
-        environment = os.environ | {
+        environment = run_environment(dict(os.environ)) | {
             "KIT_CONTROL_FD": str(childs.fileno()),
             "KIT_SUPERVISOR": str(os.getpid()),
             "KIT_RUN_ID": self._run_id,  # also of what leaves the session and the group: `recovery` finds it by that
-            "PYTHONUNBUFFERED": "1",
-            # Runs share the machine, in a sweep above all: threads that spin while they wait take it from the others.
-            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }
-        if self._hash_seed is not None:
-            environment["PYTHONHASHSEED"] = str(self._hash_seed)
         if self._python != sys.executable:
             environment |= borrowed(Path(self._python), self._project)
-        process = subprocess.Popen(
+        stdin = 0 if self._interactive else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        process = begin(
             [self._python, "-P", "-m", "kit._worker", str(self._run.root)],
-            stdin=None if self._interactive else subprocess.DEVNULL,
-            stdout=into,
-            stderr=into,
-            cwd=self._folder,
-            env=environment,
-            pass_fds=(childs.fileno(),),
-            process_group=0,
+            streams=(stdin, into, into),
+            folder=self._folder,
+            environment=environment,
+            keep=childs.fileno(),
         )
+        if stdin:
+            os.close(stdin)
         os.close(into)
         childs.close()
         self._output = output
@@ -128,7 +122,7 @@ class Supervisor:
 
         return SqlStore(self._project.store, lock=self._project.locks / "store.lock", patience=patience)
 
-    def _watch(self, process: subprocess.Popen[bytes], control: socket.socket, log: ConsoleLog) -> None:
+    def _watch(self, process: Process, control: socket.socket, log: ConsoleLog) -> None:
         self._set_deadline()
         beat = time.monotonic()
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
@@ -338,6 +332,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     run = RunPaths(options.run)
     launch = from_json(run.launch.read_bytes(), Launch)
+    os.chdir(launch.project_root)
     client = None if options.client is None else socket.socket(fileno=options.client)
     supervisor = Supervisor(run, launch, client=client, interactive=options.interactive)
     if take(run, this_process()):  # after that it is heard, and takes signals

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import pytest
 from kit import _clock, runs
 from kit._process import is_alive
 from kit.executors.base import Executor, Handle
-from kit.executors.local import LocalExecutor
+from kit.executors.local import LocalExecutor, LocalHandle
+from kit.forkserver._control import status
 from kit.models import Limits, RunRecord, masked
 from kit.planning import write_plan
 from kit.project import Project, open_project
 from kit.states import RunStatus
-from tests.support import environment, new_project, processes_of, until
+from tests.support import environment, forkserver, new_project, processes_of, until
 
 FILES = {
     "src/tiny/tasks.py": """
@@ -72,9 +74,12 @@ class Place:
 
     project: Project
     executor: Executor
+    forks: bool
 
     def submit(self, name: str, limits: Limits | None = None, *, attached: bool = True) -> Handle:
         """What `runs.start` does, on this executor."""
+        # Some libraries are imported differently where it is set, which has a run started cold.
+        os.environ.pop("PYTEST_CURRENT_TEST", None)
         request = runs.Request(overrides=(f"experiment={name}",), limits=limits or Limits(timeout=200, grace=20))
         spec = runs.plan(self.project, request)
         self.project.paths.run(spec.run_id).root.mkdir(exist_ok=True)
@@ -82,7 +87,10 @@ class Place:
         public = masked(spec)
         record = replace(RunRecord.queued(public, at=_clock.now(), params={}), status=RunStatus.STARTING)
         self.project.store.create(public, record)
-        return self.executor.submit(launch, attached=attached)
+        handle = self.executor.submit(launch, attached=attached)
+        assert isinstance(handle, LocalHandle)
+        assert (handle._supervisor is None) == self.forks
+        return handle
 
     def record(self, handle: Handle) -> RunRecord:
         return self.project.store.get(handle.run_id)
@@ -94,22 +102,34 @@ class Place:
         until(lambda: b"started" in self.log(handle), "the task to start")
 
 
-def _local(project: Project) -> Executor:
-    return LocalExecutor(project.paths, project.store)
-
-
-PLACES: dict[str, Callable[[Project], Executor]] = {"local": _local}
+PLACES = {"local": False, "forkserver": True}
+"""Whether supervisors and runs come out of a forkserver."""
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return new_project(tmp_path_factory.mktemp("executors") / "tiny", FILES)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, root: Path) -> Iterator[Place]:
+@pytest.fixture(scope="module", params=PLACES)
+def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[Path]:
+    root = new_project(tmp_path_factory.mktemp("executors") / "tiny", FILES)
+    if not PLACES[request.param]:
+        yield root
+        return
+    with forkserver(root, environment(home)):
+        yield root
+
+
+@pytest.fixture
+def place(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     project = open_project(root)
-    yield Place(project, PLACES[request.param](project))
+    for name, value in environment(home).items():
+        monkeypatch.setenv(name, value)
+    forks = status(root) is not None
+    if forks:
+        monkeypatch.delenv("KIT_FORKSERVER")
+    yield Place(project, LocalExecutor(project.paths, project.store), forks)
     until(lambda: processes_of(root) == [], "nothing to be left of any run")
 
 

@@ -42,7 +42,7 @@ def test_what_a_run_was_claimed_with_comes_back_from_json() -> None:
     origin = Origin("schedule", "nightly", 2, INSTANT)
     request = Request(("lr=0.1",), "mine", {"team": "ü"}, "why", Limits(timeout=5.0), origin, None, ("months",))
     assert from_json(to_json(request), Request) == request
-    launch = Launch("abc123", "/project", Limits(grace=1.0), 7)
+    launch = Launch("abc123", "/project", Limits(grace=1.0), resumed=7)
     assert from_json(to_json(launch), Launch) == launch
 
 

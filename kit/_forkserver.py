@@ -1,0 +1,277 @@
+"""The process that others are forked from. One thread; it waits, forks, and tells how what it forked has ended.
+
+python -P -m kit._forkserver PROJECT [ROOM]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import filelock
+
+from kit.forkserver import _child, _wire
+from kit.forkserver._client import folder_of, name_of
+from kit.forkserver._identity import Identity
+from kit.forkserver._peer import Peer, peer_of
+from kit.forkserver._preload import LEARNED, Preloaded, ThreadStarted, preload, state_of
+from kit.forkserver._starting import ROOM as _ROOM
+from kit.warming import warm
+
+__all__ = ["main"]
+
+_IDLE = 30 * 60.0
+"""Seconds without a request after which it leaves."""
+_SETTLED = 5.0
+"""The same, after which it begins again with more."""
+_SLOW = 2.0
+"""Seconds that a request may take to come whole."""
+_WAITING = 64
+_UNSAFE = "KIT_FORKSERVER_UNSAFE"
+"""What a server has found not to cross a fork, for the one that takes its place."""
+
+
+class Server:
+    """One project's, for one environment."""
+
+    def __init__(self, root: Path, preloaded: Preloaded, identity: Identity, listening: socket.socket) -> None:
+        self._root = root
+        self._preloaded = preloaded
+        self._identity = identity
+        self._listening = listening
+        self._selector = selectors.DefaultSelector()
+        self._commands: dict[int, socket.socket] = {}
+        self._began = time.time()
+        self._forked = 0
+        self.dismissed = False
+        self._wakeup, self._wakeup_out = socket.socketpair()
+        for end in (self._wakeup, self._wakeup_out):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup_out.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def serve(self) -> None:
+        """Until nobody has asked for a while, it is told to stop, or what it has imported is not what is there."""
+        self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
+        while self._listening.fileno() >= 0 or self._commands:
+            ready = self._selector.select(self._pause())
+            for key, _ in ready:
+                handle: Callable[[], None] = key.data
+                handle()
+            if not ready and not self._commands:
+                self._stop()
+
+    def _pause(self) -> float:
+        """How long to wait for the next request: not for long, if runs have imported what is not here."""
+        return _SETTLED if self.is_outgrown() else _IDLE
+
+    def is_outgrown(self) -> bool:
+        """Whether there is more to import than was."""
+        return state_of(os.path.join(folder_of(str(self._root)), LEARNED)) != self._preloaded.list_state
+
+    def _stop(self) -> None:
+        """Fork nothing more; who was forked has its end told."""
+        if self._listening.fileno() >= 0:
+            self._selector.unregister(self._listening)
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder_of(str(self._root)), name_of(sys.prefix)))
+            self._listening.close()
+
+    def _on_signal(self) -> None:
+        numbers = self._wakeup.recv(256)
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            self.dismissed = True
+            self._stop()
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if (link := self._commands.pop(pid, None)) is not None:
+                    self._tell_end(link, os.waitstatus_to_exitcode(status))
+
+    def _tell_end(self, link: socket.socket, code: int) -> None:
+        self._selector.unregister(link)
+        with contextlib.suppress(OSError), link:
+            _wire.answer(link, _wire.EXITED if code >= 0 else _wire.KILLED, abs(code))
+
+    def _accept(self) -> None:
+        link, _ = self._listening.accept()
+        link.settimeout(_SLOW)
+        descriptors: list[int] = []
+        try:
+            peer = peer_of(link)
+            if peer is None:
+                link.close()
+                return
+            request, descriptors = _wire.receive(link)
+            self._answer(link, peer, request, descriptors)
+        except (OSError, ValueError) as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            link.close()
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _answer(self, link: socket.socket, peer: Peer, request: _wire.Request, descriptors: list[int]) -> None:
+        if request.kind in {"status", "stop"}:
+            _wire.answer(link, _wire.TOLD, self._status())
+            link.close()
+            if request.kind == "stop":
+                self.dismissed = True
+                self._stop()
+            return
+        if (why := self._unsuited(peer, request)) is not None:
+            _wire.answer(link, _wire.COLD, why)
+            link.close()
+            return
+        pid = os.fork()
+        if pid == 0:
+            self._be(link, peer, request, descriptors)
+        self._forked += 1
+        if request.kind == "command":
+            self._commands[pid] = link
+            self._selector.register(link, selectors.EVENT_READ, lambda: self._client_left(pid, link))
+        _wire.answer(link, _wire.BEGUN, pid)
+        if request.kind != "command":
+            link.close()
+
+    def _unsuited(self, peer: Peer, request: _wire.Request) -> str | None:
+        if request.kind not in _MAINS:
+            return f"the forkserver knows nothing of {request.kind!r}"
+        if request.executable != sys.executable:
+            return "the interpreter is another"
+        if (why := peer.differs() or self._identity.differs(request.environment)) is not None:
+            return why
+        # What was forked here a moment ago has what it has from here.
+        if not peer.is_child_of(os.getpid()) and (why := self._identity.changed()) is not None:
+            self.dismissed = True  # who is told this starts another
+            self._stop()
+            return why
+        return None
+
+    def _client_left(self, pid: int, link: socket.socket) -> None:
+        """Who asked was killed, else it would have waited: so is the command that it was."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        self._selector.unregister(link)
+        link.close()
+        del self._commands[pid]
+
+    def _be(self, link: socket.socket, peer: Peer, request: _wire.Request, descriptors: list[int]) -> NoReturn:
+        """In the child."""
+        is_command = request.kind == "command"
+
+        def main() -> None:
+            os.setsid()
+            self._selector.close()
+            _child.close_others(*descriptors, *([link.fileno()] if is_command else []))
+            peer.be_like_it()
+            _place(descriptors, request.targets)
+            environment = self._identity.with_added(request.environment)
+            shown = [sys.executable, *_SHOWN[request.kind], *request.arguments[0 if is_command else 1 :]]
+            _child.become(request.arguments, environment, shown=shown, ignored=peer.ignored, blocked=peer.blocked)
+            _MAINS[request.kind]()
+
+        def tell(code: int) -> None:
+            # The server may be gone by then.
+            if is_command:
+                _wire.answer(link, _wire.EXITED, code)
+
+        _child.end(main, tell)
+
+    def _status(self) -> str:
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        skipped = [f"skipped\t{name}\t{why}" for name, why in self._preloaded.skipped.items()]
+        lines = [f"pid\t{os.getpid()}", f"since\t{self._began}", f"modules\t{len(sys.modules)}", f"kilobytes\t{used}"]
+        return "\n".join([*lines, f"forked\t{self._forked}", f"commands\t{len(self._commands)}", *skipped])
+
+
+def _command() -> None:
+    from kit.cli._main import main
+
+    sys.exit(main(sys.argv[1:]))
+
+
+_MAINS: dict[str, Callable[[], None]] = {
+    "command": _command,
+    "supervisor": lambda: _child.run_as_main("kit.executors._supervisor"),
+}
+_SHOWN = {"command": (), "supervisor": ("-P", "-m", "kit.executors._supervisor")}
+
+
+def _place(descriptors: list[int], targets: list[int]) -> None:
+    """Give each the number that it is wanted under."""
+    # Out of the way first: a number that is wanted may be another's.
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, max(targets, default=0) + 1) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    for descriptor, target in zip(high, targets, strict=True):
+        os.dup2(descriptor, target, inheritable=target <= 2)
+        os.close(descriptor)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Import, and serve until nobody asks any more."""
+    root = Path((arguments or sys.argv[1:])[0])
+    since = time.time()
+    folder = Path(folder_of(str(root)))
+    name = name_of(sys.prefix)
+    with contextlib.ExitStack() as stack:
+        # Whoever comes second leaves: one is enough.
+        lock = filelock.FileLock(folder / f"{name}.lock", timeout=0)
+        try:
+            stack.enter_context(lock)
+        except filelock.Timeout:
+            return 0
+        unsafe = os.environ.pop(_UNSAFE, "").split()
+        os.environ.pop(_ROOM, None)
+        try:
+            preloaded = preload(folder / LEARNED, unsafe)
+            warm(root)
+        except ThreadStarted as error:
+            lock.release()
+            _begin_again([*unsafe, error.module])
+        identity = Identity(root, preloaded, since)
+        _child.libraries_are_open()
+        gc.collect()
+        gc.freeze()  # so that a child's collector leaves the pages shared
+        server = Server(root, preloaded, identity, _listen(folder, name))
+        server.serve()
+        if server.is_outgrown() and not server.dismissed:
+            lock.release()
+            _begin_again(unsafe)
+    return 0
+
+
+def _listen(folder: Path, name: str) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    (folder / name).unlink(missing_ok=True)  # of one that was killed
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    listening.bind(f"/proc/self/fd/{descriptor}/{name}")
+    os.close(descriptor)
+    listening.listen(_WAITING)
+    return listening
+
+
+def _begin_again(unsafe: list[str]) -> NoReturn:
+    environment = os.environ | {_UNSAFE: " ".join(unsafe), _ROOM: " " * _child.PADDING}
+    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606
+
+
+if __name__ == "__main__":
+    sys.exit(main())
