@@ -24,11 +24,13 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
+from sqlalchemy import insert
 
 from kit.forkserver._control import status, stop
 from kit.models import RunRecord
 from kit.stores import MemoryStore, Store
-from kit.stores.sql import SqlStore, add_runs
+from kit.stores.schema import runs
+from kit.stores.sql import SqlStore, run_row
 from tests.conftest import TINY_PROJECT, git, write
 
 __all__ = [
@@ -257,8 +259,8 @@ def _reader(db: sqlite3.Connection) -> Callable[[str], MlflowRun]:
 def claim(store: Store, record: RunRecord) -> None:
     """Add a run that is not planned yet, as the claim of a fire does."""
     if isinstance(store, SqlStore):
-        with store.database.writing() as connection:
-            add_runs(connection, [record])
+        with store._engine.begin() as connection:
+            connection.execute(insert(runs).values(run_row(record)))
     elif isinstance(store, MemoryStore):
         store._records[record.run_id] = record
 
