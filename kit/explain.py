@@ -101,7 +101,7 @@ def explain(
         watch: Shows each run.
 
     Raises:
-        UserError: If the runs cannot be compared, or do not have the metric; or a snapshot is gone.
+        UserError: If the runs cannot be compared, or do not have the metric; or if nothing can be run.
         ServiceError: If data or packages can neither be found nor fetched.
     """
     difference = compare.compare(project, old, new)
@@ -118,6 +118,8 @@ def explain(
         if chosen not in known:
             known[chosen] = trials.combined(mix(was, became, chosen), chosen)
     noise = _half_range(after, trials.reseeded(became, seeds))
+    if trials.refused and not trials.made:
+        raise trials.refused[0]
     shares = tuple(_share(factor, changed[factor], order, known) for factor in order)
     return Explanation(old, new, metric, before, after, shares, noise, tuple(trials.made), tuple(trials.notes))
 
@@ -132,6 +134,7 @@ class _Trials:
         self._here = here
         self._watch = watch
         self.made: list[RunRecord] = []
+        self.refused: list[UserError] = []
         self.notes: list[str] = []
 
     def combined(self, recipe: Recipe, chosen: frozenset[Factor]) -> float | None:
@@ -154,7 +157,11 @@ class _Trials:
         """The metric of a run, or why there is none."""
         tags = {"kit.from_new": _named(chosen)}
         origin = Origin("explain", self._new.run_id)
-        record = rerun(self._project, recipe, origin=origin, watch=self._watch, here=self._here, tags=tags).record
+        try:
+            record = rerun(self._project, recipe, origin=origin, watch=self._watch, here=self._here, tags=tags).record
+        except UserError as error:  # the code of one run does not know a key of the other's config, say
+            self.refused.append(error)
+            return None, str(error)
         self.made.append(record)
         return outcome(record, self._metric)
 

@@ -12,6 +12,7 @@ import pytest
 
 from kit import compare
 from kit import explain as service
+from kit.errors import UserError
 from kit.explain import Explanation, Factor, explain, factors_of, mix
 from kit.models import RunRecord, RunSpec
 from kit.project import open_project
@@ -70,6 +71,31 @@ def test_a_combination_that_failed_has_no_value_even_if_it_logged_one(lab: Labor
     assert found.notes == (
         "code of the new run with the rest of the old one does not work: ValueError: no such column",
     )
+
+
+def test_a_combination_whose_config_cannot_be_used_does_not_stop_the_others(lab: Laboratory) -> None:
+    old, new = grown(lab)
+
+    def outcome(recipe: Recipe) -> float:
+        if recipe.config.run_id == "b2":
+            raise UserError("unknown key 'gain'")
+        return 2.0
+
+    lab.outcome = outcome
+    found = explained(lab, old, new)
+    assert [(share.effect, share.lowest) for share in found.shares] == [(1.0, 1.0), (4.0, 4.0)]
+    assert found.notes == ("config of the new run with the rest of the old one does not work: unknown key 'gain'",)
+
+
+def test_where_nothing_at_all_can_be_run_the_reason_is_an_error(lab: Laboratory) -> None:
+    old, new = grown(lab)
+
+    def outcome(_: Recipe) -> float:
+        raise UserError("no commit", fix="Fetch it.")
+
+    lab.outcome = outcome
+    with pytest.raises(UserError, match="no commit"):
+        explained(lab, old, new, seeds=1)
 
 
 def test_where_nothing_tells_an_effect_there_is_none(lab: Laboratory) -> None:
