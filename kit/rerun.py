@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kit import checkpoints, planning, runs, venvs, worktrees
 from kit._variables import variables
 from kit.checkpoints import Checkpoint
 from kit.errors import UserError
-from kit.models import Origin, Request, RunRecord, RunSpec
+from kit.models import Config, Origin, Request, RunRecord, RunSpec
 from kit.planning import Draft
 from kit.project import Project
 from kit.recorded import as_recorded
@@ -25,7 +26,7 @@ class Recipe:
 
     Attributes:
         config: The folder of configs, and the overrides.
-        seed: None draws on the config, as for a run that is started anew.
+        seed: Instead of the one in the config; None leaves that, as for a run that is started anew.
         exact: Whether the config's values count as they were recorded, whatever composing gives today.
     """
 
@@ -135,7 +136,25 @@ def _draft(
     moved = _mover(old, replace(old, run_id=drafted.run_id, worktree=str(copy.source), project_root=str(copy.root)))
     values, others = as_recorded(old.config, drafted.composed, moved=moved)
     notes = tuple(f"{key} is as it was recorded; composing it today gives another value" for key in others)
-    return replace(drafted, composed=replace(drafted.composed, config=values)), notes
+    recorded = replace(drafted, composed=replace(drafted.composed, config=values))
+    if recipe.seed in {None, old.snapshot.seed} or "seed" not in values or "seed" in given:
+        return recorded, notes
+    return _reseeded(copy, recorded, drafted.composed.config, recipe.seed), notes
+
+
+def _reseeded(copy: Project, drafted: Draft, composed: Config, seed: int | None) -> Draft:
+    """With another seed also where the config has it: as its key, and in all values that are made from that."""
+    request = replace(drafted.request, overrides=(*drafted.request.overrides, f"seed={seed}"))
+    other = planning.draft(copy, request, run_id=drafted.run_id)
+    values = _follow(drafted.composed.config, composed, other.composed.config)
+    return replace(other, composed=replace(other.composed, config=values))
+
+
+def _follow(values: Any, before: Any, after: Any) -> Any:  # noqa: ANN401 - a config may hold anything
+    """The values; where they are those of `before`, as they are in `after`."""
+    if isinstance(values, dict) and isinstance(before, dict) and isinstance(after, dict):
+        return {key: _follow(value, before.get(key), after.get(key, value)) for key, value in values.items()}
+    return after if repr(values) == repr(before) else values
 
 
 def _key(override: str) -> str:
