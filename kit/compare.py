@@ -77,6 +77,11 @@ class Difference:
         return split_patch(self.code)
 
     @property
+    def installed(self) -> tuple[Change, ...]:
+        """What changed in the interpreter and the packages that were there, whatever the lock file says of others."""
+        return tuple(change for change in self.environment if change.name != "(lock)")
+
+    @property
     def seed(self) -> Change | None:
         """What the generators were seeded with, if that changed."""
         return next((Change("seed", change.old, change.new) for change in self.config if change.name == "(seed)"), None)

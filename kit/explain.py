@@ -178,7 +178,7 @@ def factors_of(found: Difference, old: RunSpec, new: RunSpec, *, config_dir: str
     named = {
         Factor.DATA: [change.name for change in found.data],
         Factor.CODE: [*sorted(code, key=_is_prose), *(change.name for change in found.omitted)],
-        Factor.ENVIRONMENT: [_as_text(c) for c in found.environment if c.name != "(lock)"],
+        Factor.ENVIRONMENT: [_as_text(change) for change in found.installed],
         Factor.CONFIG: [_as_text(change) for change in found.values],
         Factor.SEED: [_as_text(found.seed)] if found.seed else [],
     }

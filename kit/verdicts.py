@@ -181,7 +181,7 @@ def _suspects(found: Difference) -> Iterator[Suspect]:
     if found.note is not None:
         yield Suspect(SuspectKind.CODE, found.note)
     yield from _each(SuspectKind.CODE, found.omitted)
-    yield from _each(SuspectKind.ENVIRONMENT, found.environment)
+    yield from _each(SuspectKind.ENVIRONMENT, found.installed)
     yield from _each(SuspectKind.CONFIG, found.values)
     yield from _each(SuspectKind.SEED, [found.seed] if found.seed else [])
     yield from _each(SuspectKind.HARDWARE, found.host)

@@ -128,7 +128,7 @@ def test_suspicion_has_an_order() -> None:
         omitted=change("big.bin"),
         data=change("data/x"),
         config=(*change("(seed)"), *change("rate")),
-        environment=change("numpy"),
+        environment=(*change("(lock)"), *change("numpy")),
         host=change("cores"),
         metrics=(),
     )
