@@ -13,32 +13,25 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
-
-import filelock
+from typing import Any
 
 from kit import _clock, _probe, checkpoints, config, control, crash, terminal
 from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
-from kit.errors import ExitCode, KitError, RunError, ServiceError, UserError, from_os_error
+from kit.errors import ExitCode, KitError, RunError, UserError, from_os_error
 from kit.models import Launch, RunSpec, from_json, masked, to_json
 from kit.outcomes import Result
 from kit.paths import RunPaths
 from kit.project import Project, open_project
 from kit.redact import mask
 from kit.run import Run
-from kit.states import TERMINAL, RunStatus
-from kit.stores.base import RUN_PATIENCE, RunQuery
-from kit.trackers.base import Artifact, Tags
-from kit.trackers.spool import Sender, Spool, deliver
-
-if TYPE_CHECKING:
-    from kit.trackers.mlflow import MlflowTracker
+from kit.states import RunStatus
+from kit.stores.base import RUN_PATIENCE
+from kit.trackers.spool import Spool
+from kit.tracking import Tracking, settle, settle_all, tracking_uri
 
 __all__ = ["execute", "settle", "settle_all", "supervised"]
-
-_MASKED_AT_ONCE = 1 << 20
 
 
 def execute(paths: RunPaths) -> int:
@@ -70,47 +63,6 @@ def supervised(paths: RunPaths, work: Callable[[], Result]) -> int:
     return result.exit_code
 
 
-def settle(paths: RunPaths) -> None:
-    """Tell the tracker what the store knows of a run that could not do so itself.
-
-    Raises:
-        ServiceError: If the tracker does not answer; the run stays marked as not tracked.
-    """
-    spec = masked(from_json(paths.spec.read_bytes(), RunSpec))
-    project = open_project(Path(spec.project_root))
-    with filelock.FileLock(paths.settling):
-        record = project.store.get(spec.run_id)
-        if record.tracked or not record.status.is_terminal:  # one that is resumed is not over, and needs its secrets
-            return
-        write_atomic(paths.spec, to_json(spec))
-        tracker = _tracker(spec, project)
-        # A run killed while it began may be known there without having said so here.
-        known = record.mlflow_run_id or tracker.find(spec)
-        if known is None:
-            known = tracker.start(spec, record.params)
-        else:
-            tracker.resume(known)
-        project.store.attach(spec.run_id, mlflow_run_id=known)
-        tracker.end(record.status, record.reason)  # first: what follows may fail, and this is what matters most
-        deliver(paths, tracker)
-        tracker.send([*_inputs_of(paths), *_records_of(paths, crash.secrets_of(spec).mask)])
-        project.store.attach(spec.run_id, tracked=True)
-
-
-def settle_all(root: Path) -> None:
-    """Tell the tracker of every run that it does not know all of, the oldest first.
-
-    Raises:
-        ServiceError: If the tracker does not answer; the rest waits for another time.
-    """
-    project = open_project(root)
-    query = RunQuery(statuses=TERMINAL, tracked=False, descending=False)
-    for record in project.store.runs(query):
-        paths = project.paths.run(record.run_id)
-        if record.began and paths.spec.exists():
-            settle(paths)
-
-
 class _Stopped(BaseException):
     """The supervisor asked the run to end. No `except Exception`, of a task or a library, takes it for a failure."""
 
@@ -131,18 +83,18 @@ class _Execution:
         self._spec = spec
         self._project = project
         self._source = Path(spec.worktree or spec.project_root)
-        self._tracker: MlflowTracker | None = None
         launch = from_json(paths.launch.read_bytes(), Launch)
         self._resumed = launch.resumed
         self._debugs = launch.pdb
         self._site = crash.Site(paths, spec)
+        self._tracking = Tracking(paths, spec, project, resumed=launch.resumed)
 
     def run(self) -> bool:
         """Run the task; whether the tracker knows everything when it has succeeded."""
         try:
             return self._run()
         except _Stopped:
-            self._end_for_now()
+            self._tracking.forget()
             raise
         except (_TaskFailed, KitError):
             raise
@@ -153,7 +105,7 @@ class _Execution:
         seed_everything(self._spec.snapshot.seed)
         with self._probing():
             call = self._load()
-        tracker = self._begin_tracking()
+        self._tracking.begin()
         seed_everything(self._spec.snapshot.seed)  # by now NumPy is there, and whatever the task's module imported
         self._project.store.transition(self._spec.run_id, RunStatus.RUNNING, at=_clock.now())
         spool = Spool(self._paths.spool)
@@ -168,7 +120,6 @@ class _Execution:
         if (found := checkpoints.latest(self._paths)) is not None:
             whose = f", of run {found.run_id}" if found.run_id != self._spec.run_id else ""
             print(f"there is a checkpoint to go on from: step {found.step}{whose}", file=sys.stderr)  # noqa: T201
-        sender = None if tracker is None else Sender(self._paths, tracker)
         try:
             with self._profiled(), _ending_forks():
                 returned = call(handle)
@@ -177,9 +128,9 @@ class _Execution:
             raise
         except BaseException as error:
             result = self._crashed(error)
-            tracked = self._finish_tracking(tracker, sender, RunStatus.FAILED, result.reason)
+            tracked = self._tracking.finish(RunStatus.FAILED, result.reason, self._site.secrets.mask)
             raise _TaskFailed(replace(result, tracked=tracked)) from error
-        return self._finish_tracking(tracker, sender, RunStatus.SUCCEEDED, None)
+        return self._tracking.finish(RunStatus.SUCCEEDED, None, self._site.secrets.mask)
 
     def _crashed(self, error: BaseException) -> Result:
         """Tell it, keep it, and let whoever waits for it look into it."""
@@ -206,12 +157,6 @@ class _Execution:
 
         return profiled(self._paths, self._source)
 
-    def _end_for_now(self) -> None:
-        """MLflow calls what is active at exit FINISHED. Why this run was stopped only its supervisor can tell."""
-        with contextlib.suppress(ServiceError):
-            if self._tracker is not None:
-                self._tracker.end(RunStatus.CANCELLED, None)
-
     def _probing(self) -> AbstractContextManager[None]:
         probe, seed = self._spec.probe, self._spec.snapshot.seed
         if probe is None:
@@ -222,7 +167,7 @@ class _Execution:
         """Import the task and give it its config."""
         spec = self._spec
         # A module may call MLflow while it is imported.
-        os.environ.setdefault("MLFLOW_TRACKING_URI", _tracking_uri(spec, self._project))
+        os.environ.setdefault("MLFLOW_TRACKING_URI", tracking_uri(spec, self._project))
         try:
             function = config.load_task(spec.task, self._source)
             parameters = config.task_parameters(function)
@@ -246,81 +191,12 @@ class _Execution:
         composed = config.compose(self._source, settings.config_dir, settings.config_name, self._spec.overrides)
         return composed.origins.get(key)
 
-    def _begin_tracking(self) -> MlflowTracker | None:
-        """Start to track. A tracker that cannot be reached must not stop the run: everything stays in the spool."""
-        try:
-            self._tracker = tracker = _tracker(self._spec, self._project)
-            record = self._project.store.get(self._spec.run_id)
-            known = record.mlflow_run_id or tracker.find(self._spec) if self._resumed else None
-            if known is None:
-                known = tracker.start(masked(self._spec), record.params)
-            else:
-                tracker.resume(known)
-                tracker.reopen()
-            self._project.store.attach(self._spec.run_id, mlflow_run_id=known)
-            if self._resumed:
-                tracker.send([Tags({"kit.resumed": str(self._resumed)})])
-            tracker.activate()
-            tracker.send(_inputs_of(self._paths))
-        except ServiceError as error:
-            print(f"warning: {mask(str(error))}", file=sys.stderr)  # noqa: T201
-            return None
-        return tracker
-
-    def _finish_tracking(
-        self, tracker: MlflowTracker | None, sender: Sender | None, status: RunStatus, reason: str | None
-    ) -> bool:
-        if tracker is None or sender is None:
-            return False
-        try:
-            try:
-                sender.finish()
-                control.flush_console()
-                tracker.send(_records_of(self._paths, self._site.secrets.mask))
-            finally:
-                tracker.end(status, reason)
-        except (ServiceError, OSError) as error:
-            print(f"warning: {mask(str(error))}", file=sys.stderr)  # noqa: T201
-            return False
-        return True
-
 
 def _take_spec(paths: RunPaths) -> RunSpec:
     """Read the spec, and leave it behind with its secrets masked: from here on only this process has them."""
     spec = from_json(paths.spec.read_bytes(), RunSpec)
     write_atomic(paths.spec, to_json(masked(spec)))
     return spec
-
-
-def _tracker(spec: RunSpec, project: Project) -> MlflowTracker:
-    from kit.trackers.mlflow import MlflowTracker
-
-    return MlflowTracker(_tracking_uri(spec, project), locks=project.paths.locks)
-
-
-def _tracking_uri(spec: RunSpec, project: Project) -> str:
-    # What is kept of a spec has no password.
-    same = spec.tracking_uri == mask(project.tracking_uri)
-    return project.tracking_uri if same else spec.tracking_uri
-
-
-def _inputs_of(paths: RunPaths) -> list[Artifact]:
-    return [Artifact(path, path.name) for path in (paths.config, paths.spec)]
-
-
-def _records_of(paths: RunPaths, hide: Callable[[str], str]) -> list[Artifact]:
-    """What the run printed, without the secrets that may be in it: others can read the tracker; and how it crashed."""
-    paths.masked.mkdir(exist_ok=True)
-    logs = [Artifact(_masked_copy(log, paths.masked, hide), f"logs/{log.name}") for log in paths.logs if log.exists()]
-    return [*logs, *crash.artifacts(paths)]
-
-
-def _masked_copy(log: Path, folder: Path, hide: Callable[[str], str]) -> Path:
-    copy = folder / log.name
-    with log.open(errors="replace") as source, copy.open("w") as target:
-        while lines := source.readlines(_MASKED_AT_ONCE):
-            target.write(hide("".join(lines)))
-    return copy
 
 
 def _as_metrics(task: str, returned: object) -> Mapping[str, Any]:

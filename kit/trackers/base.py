@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from kit.errors import ServiceError
 from kit.models import MetricPoint, RunSpec
 from kit.states import RunStatus
 
-__all__ = ["Artifact", "Entry", "Metrics", "Params", "Tags", "Tracker"]
+__all__ = ["POINTS_PER_REQUEST", "Artifact", "Entry", "Metrics", "Params", "Refused", "Tags", "Tracker"]
+
+POINTS_PER_REQUEST = 1000
+"""MLflow takes no more at once."""
+
+
+class Refused(ServiceError):
+    """The service will never take this, however often it is asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from kit.errors import ServiceError, UserError
 from kit.models import MetricPoint, RunSpec
 from kit.snapshot import DataVersion
 from kit.states import RunStatus
-from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags
+from kit.trackers.base import POINTS_PER_REQUEST, Artifact, Entry, Metrics, Params, Refused, Tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MlflowTracker", "client_of", "explained"]
 
-_METRICS_PER_BATCH = 1000
 _VALUES_PER_BATCH = 100
 _TAG_CHARACTERS = 8000
 _ENDS = {
@@ -45,10 +44,6 @@ _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RES
 _log = logging.getLogger(__name__)
 
 
-class _Refused(ServiceError):
-    """MLflow will never take this, however often it is asked."""
-
-
 class MlflowTracker:
     """One run in MLflow.
 
@@ -62,6 +57,7 @@ class MlflowTracker:
         self._locks = locks
         self._run_id = ""
         self._experiment_id = ""
+        self._is_active = False
         self._client = client_of(uri, locks=locks)
 
     def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
@@ -80,8 +76,11 @@ class MlflowTracker:
         # Of the trials that begin at once, one begins it; and those of other experiments lie below the same one.
         mark = self._locks / f"sweep-{hashlib.sha256(f'{self._uri} {sweep_id}'.encode()).hexdigest()[:12]}.mlflow"
         with filelock.FileLock(self._locks / "sweeps.lock"), explained(self._uri):
-            known = mark.read_text() if mark.exists() else self._tagged("kit.sweep", sweep_id, experiment)
-            if known is None:
+            if mark.exists():
+                known = mark.read_text()
+            elif found := self._tagged("kit.sweep", sweep_id, experiment):
+                known = found[0]
+            else:
                 named = {"kit.sweep": sweep_id} | {key: redact.mask(value) for key, value in (tags or {}).items()}
                 run = self._client.create_run(self._experiment(experiment), run_name=sweep_id, tags=named)
                 known = str(run.info.run_id)
@@ -89,19 +88,41 @@ class MlflowTracker:
         self._run_id = known
         return known
 
-    def find(self, spec: RunSpec) -> str | None:
-        """MLflow's id of a run that `start` began without anyone having noted it.
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a server, which may be slow, or down."""
+        return self._uri.startswith(("http:", "https:", "databricks"))
+
+    def find(self, spec: RunSpec, *, known: str | None = None) -> str | None:
+        """MLflow's id of a run that `start` began, also where nobody noted it: its answer may have been lost.
+
+        Where several were begun so, one is kept, and the others, which have nothing that it has not, are deleted.
+
+        Args:
+            spec: The run's.
+            known: The one to keep.
 
         Raises:
             ServiceError: If the service does not answer, or refuses.
         """
+        if known is not None and not self.is_remote:
+            return known
         with explained(self._uri):
-            return self._tagged("kit.run_id", spec.run_id, _experiment_name(spec))
+            found = self._tagged("kit.run_id", spec.run_id, _experiment_name(spec))
+            kept = known or (found[0] if found else None)
+            for other in found:
+                if other != kept:
+                    self._client.delete_run(other)
+            return kept
 
-    def _tagged(self, key: str, value: str, experiment: str) -> str | None:
-        where = [self._experiment(experiment)]
-        found = self._client.search_runs(where, filter_string=f"tags.`{key}` = '{value}'", max_results=1)
-        return str(found[0].info.run_id) if found else None
+    def _tagged(self, key: str, value: str, experiment: str) -> list[str]:
+        """The oldest first."""
+        found = self._client.search_runs(
+            [self._experiment(experiment)],
+            filter_string=f"tags.`{key}` = '{value}'",
+            order_by=["attributes.start_time ASC"],
+        )
+        return [str(run.info.run_id) for run in found]
 
     def resume(self, tracker_id: str) -> None:
         self._run_id = tracker_id
@@ -135,6 +156,33 @@ class MlflowTracker:
             mlflow.start_run(run_id=self._run_id, log_system_metrics=True)
             self._let_others_join()
         os.environ["MLFLOW_RUN_ID"] = self._run_id
+        self._is_active = True
+
+    def leave(self, status: RunStatus) -> None:
+        """End what `activate` began, in the same thread; the service was told by `end`, and answers.
+
+        Raises:
+            ServiceError: If it does not, after all.
+        """
+        if not self._is_active:
+            return
+        import mlflow
+
+        self._is_active = False
+        with explained(self._uri):
+            active = mlflow.active_run()
+            if active is not None and active.info.run_id == self._run_id:
+                os.environ.pop("MLFLOW_RUN_ID", None)
+                mlflow.end_run(_ENDS[status])
+
+    def forget(self) -> None:
+        """End it without a word to the service: else MLflow tells it FINISHED when the process exits, and waits."""
+        if self._is_active:
+            import mlflow
+
+            self._is_active = False
+            os.environ.pop("MLFLOW_RUN_ID", None)
+            mlflow.tracking.fluent._active_run_stack.get().clear()  # noqa: SLF001 - there is no other way
 
     def _let_others_join(self) -> None:
         import mlflow
@@ -173,17 +221,11 @@ class MlflowTracker:
         try:
             with explained(self._uri):
                 yield
-        except _Refused as error:
+        except Refused as error:
             _log.warning("%s", error.what)
 
     def end(self, status: RunStatus, reason: str | None) -> None:
-        import mlflow
-
         with explained(self._uri):
-            active = mlflow.active_run()
-            if active is not None and active.info.run_id == self._run_id:
-                os.environ.pop("MLFLOW_RUN_ID", None)
-                mlflow.end_run(_ENDS[status])
             if reason is not None:
                 self._send_tags({"kit.reason": reason})
             self._client.set_terminated(self._run_id, _ENDS[status])
@@ -228,7 +270,7 @@ class MlflowTracker:
             for point in points
             if math.isfinite(point.value)
         )
-        while batch := list(islice(rest, _METRICS_PER_BATCH)):
+        while batch := list(islice(rest, POINTS_PER_REQUEST)):
             self._log_points(batch)
 
     def _log_points(self, points: list[Metric]) -> None:
@@ -236,7 +278,7 @@ class MlflowTracker:
         try:
             with explained(self._uri):
                 self._client.log_batch(self._run_id, metrics=points)
-        except _Refused as error:
+        except Refused as error:
             if len(points) == 1:
                 _log.warning("%s: %s", points[0].key, error.what)
                 return
@@ -352,7 +394,7 @@ def explained(uri: str) -> Iterator[None]:
         said = " ".join(str(error).split())[:300] or type(error).__name__
         code = getattr(error, "error_code", None)
         if code in _REFUSALS:
-            raise _Refused(f"MLflow refused: {redact.mask(said)}", where=where) from error
+            raise Refused(f"MLflow refused: {redact.mask(said)}", where=where) from error
         raise ServiceError(
             f"MLflow does not answer: {redact.mask(said)}",
             where=where,

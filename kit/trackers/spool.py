@@ -10,8 +10,7 @@ import contextlib
 import errno
 import json
 import os
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TypeAlias
@@ -21,12 +20,11 @@ import msgspec
 from kit._files import write_atomic
 from kit.models import MetricPoint
 from kit.paths import RunPaths
-from kit.trackers.base import Artifact, Entry, Metrics, Params, Tags, Tracker
+from kit.trackers.base import POINTS_PER_REQUEST, Artifact, Entry, Metrics, Params, Tags, Tracker
 
 __all__ = [
     "Point",
     "Progress",
-    "Sender",
     "Spool",
     "SpoolTail",
     "deliver",
@@ -41,8 +39,6 @@ Point: TypeAlias = tuple[str, float, int, float]
 """Key, value, step and timestamp, as in `MetricPoint`."""
 
 _BATCH_BYTES = 1 << 19
-_FORK_WAITS = 1.0
-"""Seconds."""
 
 
 class Spool:
@@ -250,22 +246,49 @@ class SpoolTail:
                     self.progress = Progress(*line.progress)
 
 
-def deliver(run: RunPaths, tracker: Tracker, *, turn: AbstractContextManager[object] | None = None) -> None:
+def deliver(
+    run: RunPaths,
+    tracker: Tracker,
+    *,
+    turn: AbstractContextManager[object] | None = None,
+    note: Callable[[], None] | None = None,
+) -> None:
     """Send what the tracker does not have yet.
 
     Args:
         run: Whose spool.
         tracker: Where to.
         turn: Held while a batch is under way.
+        note: Called after each batch.
 
     Raises:
         ServiceError: If the tracker does not take it; what was sent so far is noted.
     """
     sent = int(run.sent.read_text()) if run.sent.exists() else 0
     for lines, offset in _read(run.spool, sent):
-        with turn or nullcontext():
-            tracker.send([entry for line in lines if (entry := line.entry()) is not None])
-            write_atomic(run.sent, str(offset))
+        for batch in _batches(lines):
+            with turn or nullcontext():
+                tracker.send(batch)
+            if note is not None:
+                note()
+        write_atomic(run.sent, str(offset))
+
+
+def _batches(lines: Iterable[_Line]) -> Iterator[list[Entry]]:
+    """What is sent at once: no more points than fit into one request, so that it is soon known how far it came."""
+    batch: list[Entry] = []
+    points = 0
+    for line in lines:
+        if (entry := line.entry()) is None:
+            continue
+        more = len(line.metrics or ())
+        if batch and points + more > POINTS_PER_REQUEST:
+            yield batch
+            batch, points = [], 0
+        batch.append(entry)
+        points += more
+    if batch:
+        yield batch
 
 
 def mend(run: RunPaths) -> None:
@@ -278,54 +301,3 @@ def mend(run: RunPaths) -> None:
         size = run.spool.stat().st_size
         if int(run.sent.read_text()) > size:
             write_atomic(run.sent, str(size))
-
-
-class Sender:
-    """A thread that delivers while the task works; a service that fails is asked again, ever less often."""
-
-    _PAUSE = 0.5
-    _LONGEST_PAUSE = 30.0
-
-    def __init__(self, run: RunPaths, tracker: Tracker) -> None:
-        self._run = run
-        self._tracker = tracker
-        self._stop = threading.Event()
-        self._busy = threading.Lock()
-        self._paused = False
-        self._thread = threading.Thread(target=self._work, name="kit-sender", daemon=True)
-        # A fork in the middle of a delivery would copy the tracker's locks in a locked state. A server that is slow
-        # to answer must not hold up the task, though, so a fork waits for a moment only.
-        os.register_at_fork(
-            before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
-        )
-        self._thread.start()
-
-    def _before_fork(self) -> None:
-        self._paused = threading.current_thread() is not self._thread and self._busy.acquire(timeout=_FORK_WAITS)
-
-    def _after_fork(self) -> None:
-        if self._paused:
-            self._busy.release()
-
-    def _after_fork_in_child(self) -> None:
-        self._stop.set()  # its thread is the parent's, and did not come along
-        self._busy = threading.Lock()
-
-    def _work(self) -> None:
-        pause = self._PAUSE
-        while not self._stop.wait(pause):
-            try:
-                deliver(self._run, self._tracker, turn=self._busy)
-                pause = self._PAUSE
-            except Exception:  # noqa: BLE001 - `finish` tries once more, and tells
-                pause = min(pause * 2, self._LONGEST_PAUSE)
-
-    def finish(self) -> None:
-        """Stop the thread and deliver the rest.
-
-        Raises:
-            ServiceError: If the tracker does not take it.
-        """
-        self._stop.set()
-        self._thread.join()
-        deliver(self._run, self._tracker)

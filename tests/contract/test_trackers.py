@@ -393,6 +393,7 @@ class TestMlflow:
             mlflow.log_param("own", 1)
         finally:
             tracker.end(RunStatus.SUCCEEDED, None)
+            tracker.leave(RunStatus.SUCCEEDED)
             mlflow.set_tracking_uri(before)
         assert mlflow.active_run() is None
         assert here.seen(tracker).params["own"] == "1"

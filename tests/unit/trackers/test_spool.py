@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import tracemalloc
@@ -23,7 +22,6 @@ from kit.trackers import Artifact, Entry, MemoryTracker, Metrics, Params, Tags
 from kit.trackers.past import Past
 from kit.trackers.spool import (
     Progress,
-    Sender,
     Spool,
     SpoolTail,
     _decoded,
@@ -34,7 +32,6 @@ from kit.trackers.spool import (
     mend,
     params_of,
 )
-from tests.support import until
 
 
 @pytest.fixture
@@ -300,85 +297,6 @@ class Forgetful(MemoryTracker):
 
     def send(self, entries: Sequence[Entry]) -> None:
         """It is elsewhere now."""
-
-
-class TestSender:
-    def test_it_delivers_while_the_task_works(self, run: RunPaths) -> None:
-        spool, tracker = Spool(run.spool), MemoryTracker()
-        sender = Sender(run, tracker)
-        spool.append(point(1))
-        until(lambda: values(tracker) == [1.0], "the first point")
-        spool.append(point(2, 1))
-        sender.finish()
-        assert values(tracker) == [1.0, 2.0]
-
-    def test_it_goes_on_after_failures(self, run: RunPaths) -> None:
-        spool, tracker = Spool(run.spool), Unsteady(failures=2)
-        sender = Sender(run, tracker)
-        spool.append(point(1))
-        until(lambda: tracker.arrived, "the service to be back")
-        sender.finish()
-        assert tracker.arrived == [point(1)]
-
-    def test_what_cannot_be_sent_at_the_end_is_said(self, run: RunPaths) -> None:
-        spool, tracker = Spool(run.spool), Unsteady(failures=1000)
-        sender = Sender(run, tracker)
-        spool.append(point(1))
-        with pytest.raises(ServiceError, match="down"):
-            sender.finish()
-        assert not run.sent.exists()
-
-    def test_a_fork_in_the_middle_of_a_delivery_leaves_a_child_that_works(self, tmp_path: Path) -> None:
-        """In a process of its own: forking one that has threads is what pytest must not do."""
-        code = f"""
-import os, sys, threading, warnings
-from pathlib import Path
-from kit.models import MetricPoint
-from kit.paths import RunPaths
-from kit.trackers import MemoryTracker, Metrics
-from kit.trackers.spool import Sender, Spool
-
-warnings.simplefilter("ignore")
-lock, inside, go_on = threading.Lock(), threading.Event(), threading.Event()
-
-class Slow(MemoryTracker):
-    def send(self, entries):
-        with lock:
-            inside.set()
-            go_on.wait()
-            super().send(entries)
-
-Sender._PAUSE = 0.001
-run = RunPaths(Path({str(tmp_path)!r}))
-spool, tracker = Spool(run.spool), Slow()
-sender = Sender(run, tracker)
-for number in range(20):
-    spool.append(Metrics((MetricPoint("loss", 1.0, number, 1.5),)))
-    inside.wait()
-    threading.Timer(0.01, go_on.set).start()
-    child = os.fork()
-    if child == 0:
-        with lock:  # held by the delivery, had the fork not waited for it
-            spool.append(Metrics((MetricPoint("child", 1.0, number, 1.5),)))
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-    inside.clear()
-    go_on.clear()
-    spool.append(Metrics((MetricPoint("more", 1.0, number, 1.5),)))
-go_on.set()
-sender.finish()
-print(len({{(point.key, point.step) for point in tracker.points}}), len(tracker.points))
-"""
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-        )
-        try:
-            out, err = process.communicate(timeout=100)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-        assert (process.returncode, err) == (0, "")
-        assert out.split() == ["60", "60"]
 
 
 def test_what_a_power_cut_took_is_not_waited_for(run: RunPaths) -> None:
