@@ -26,10 +26,8 @@ from kit.trackers.spool import deliver
 if TYPE_CHECKING:
     from kit.trackers.mlflow import MlflowTracker
 
-__all__ = ["PATIENCE", "Sent", "Tracking", "backlog", "settle", "settle_all", "sync", "tracking_uri"]
+__all__ = ["Sent", "Tracking", "backlog", "settle", "settle_all", "sync", "tracking_uri"]
 
-PATIENCE = 5.0
-"""For how many seconds a server may be silent before a run goes on, or ends, without it."""
 _MASKED_AT_ONCE = 1 << 20
 
 
@@ -57,8 +55,9 @@ class Tracking:
         """Start to track, and to send. A tracker that cannot be reached stops no run: the spool keeps everything."""
         try:
             self._tracker = tracker = _tracker(self._spec, self._project)
-            if tracker.is_remote:
-                self._sender = sender = Sender(self._paths, tracker, begin=self._begin, patience=PATIENCE)
+            if tracker.patience is not None:
+                self._sender = sender = Sender(self._paths, tracker, begin=self._begin, patience=tracker.patience)
+                tracker.listen(sender.heard)
                 if not sender.wait_begun():
                     self._warn(sender.why())
                     return

@@ -1,4 +1,4 @@
-"""The tracker that is MLflow: the only module of kit that imports it."""
+"""The tracker that is MLflow, in this process or behind a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -17,15 +17,17 @@ import filelock
 
 from kit import redact
 from kit._files import write_atomic
+from kit._importing import after_import
 from kit.errors import ServiceError, UserError
 from kit.models import MetricPoint, RunSpec
-from kit.snapshot import DataVersion
 from kit.states import RunStatus
+from kit.trackers._client import ClientService, made_client, set_limits
+from kit.trackers._rest import RestService, is_plain
 from kit.trackers.base import POINTS_PER_REQUEST, Artifact, Entry, Metrics, Params, Refused, Tags
+from kit.trackers.service import Service
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
 __all__ = ["MlflowTracker", "client_of", "explained"]
 
@@ -58,18 +60,18 @@ class MlflowTracker:
         self._run_id = ""
         self._experiment_id = ""
         self._is_active = False
-        self._client = client_of(uri, locks=locks)
+        self._service = _service(uri, locks)
 
     def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
         with explained(self._uri):
             tags = _tags(spec)
             if spec.origin.kind == "sweep" and spec.origin.parent is not None:
                 tags |= {"mlflow.parentRunId": self.start_sweep(spec.origin.parent, experiment=_experiment_name(spec))}
-            self._experiment_id = self._experiment(_experiment_name(spec))
-            run = self._client.create_run(self._experiment_id, run_name=spec.name, tags=tags)
-            self._run_id = run.info.run_id
+            self._experiment_id = self._service.experiment(_experiment_name(spec))
+            self._run_id = self._service.create_run(self._experiment_id, spec.name, tags)
             self.send([Params(params)])
-            self._log_inputs(spec.snapshot.data)
+            if used := [version for version in spec.snapshot.data if version.used is not None]:
+                self._service.log_inputs(self._run_id, used)
         return self._run_id
 
     def start_sweep(self, sweep_id: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> str:
@@ -82,16 +84,19 @@ class MlflowTracker:
                 known = found[0]
             else:
                 named = {"kit.sweep": sweep_id} | {key: redact.mask(value) for key, value in (tags or {}).items()}
-                run = self._client.create_run(self._experiment(experiment), run_name=sweep_id, tags=named)
-                known = str(run.info.run_id)
+                known = self._service.create_run(self._service.experiment(experiment), sweep_id, named)
             write_atomic(mark, known)
         self._run_id = known
         return known
 
     @property
-    def is_remote(self) -> bool:
-        """Whether it is a server, which may be slow, or down."""
-        return self._uri.startswith(("http:", "https:", "databricks"))
+    def patience(self) -> float | None:
+        """For how many seconds nothing may come back before a run goes on without it; None for a local file."""
+        return self._service.patience
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Have `heard` called whenever something comes back."""
+        self._service.heard = heard
 
     def find(self, spec: RunSpec, *, known: str | None = None) -> str | None:
         """MLflow's id of a run that `start` began, also where nobody noted it: its answer may have been lost.
@@ -105,46 +110,55 @@ class MlflowTracker:
         Raises:
             ServiceError: If the service does not answer, or refuses.
         """
-        if known is not None and not self.is_remote:
+        if known is not None and self.patience is None:
             return known
         with explained(self._uri):
             found = self._tagged("kit.run_id", spec.run_id, _experiment_name(spec))
             kept = known or (found[0] if found else None)
             for other in found:
                 if other != kept:
-                    self._client.delete_run(other)
+                    self._service.delete_run(other)
             return kept
 
     def _tagged(self, key: str, value: str, experiment: str) -> list[str]:
         """The oldest first."""
-        found = self._client.search_runs(
-            [self._experiment(experiment)],
-            filter_string=f"tags.`{key}` = '{value}'",
-            order_by=["attributes.start_time ASC"],
-        )
-        return [str(run.info.run_id) for run in found]
+        return self._service.tagged(self._service.experiment(experiment), key, value)
 
     def resume(self, tracker_id: str) -> None:
         self._run_id = tracker_id
 
     def reopen(self) -> None:
         with explained(self._uri):
-            run = self._client.get_run(self._run_id)
-            self._experiment_id = run.info.experiment_id
-            self._client.update_run(self._run_id, status="RUNNING")
-            if "kit.reason" in run.data.tags:
-                self._client.delete_tag(self._run_id, "kit.reason")
+            self._experiment_id, tags = self._service.opened(self._run_id)
+            self._service.set_status(self._run_id, "RUNNING")
+            if "kit.reason" in tags:
+                self._service.delete_tag(self._run_id, "kit.reason")
 
     def activate(self) -> None:
         """Make this the run that `import mlflow` finds in this process and those it starts.
 
         MLflow's own sampling of CPU, memory, disk, network and GPU begins with it. A script's own
-        `with mlflow.start_run():` joins the run instead of being refused.
+        `with mlflow.start_run():` joins the run instead of being refused. Where the run is tracked without MLflow, all
+        that begins when the task imports it.
         """
-        import mlflow
-
         os.environ["MLFLOW_TRACKING_URI"] = self._uri
         os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "2")
+        if not isinstance(self._service, RestService):
+            self._activate()
+            return
+        os.environ["MLFLOW_RUN_ID"] = self._run_id
+        after_import("mlflow", lambda _: self._activate_or_warn())
+
+    def _activate_or_warn(self) -> None:
+        set_limits()
+        try:
+            self._activate()
+        except ServiceError as error:  # the task, which imports it, has nothing to do with that
+            _log.warning("%s", error)
+
+    def _activate(self) -> None:
+        import mlflow
+
         with explained(self._uri):
             mlflow.set_tracking_uri(self._uri)
             # Else every client looks for a Spark session first, those of background threads too, and an import there
@@ -228,56 +242,23 @@ class MlflowTracker:
         with explained(self._uri):
             if reason is not None:
                 self._send_tags({"kit.reason": reason})
-            self._client.set_terminated(self._run_id, _ENDS[status])
-
-    def _experiment(self, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            try:
-                return str(self._client.create_experiment(name))
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id)
-
-    def _log_inputs(self, data: Sequence[DataVersion]) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        inputs = [
-            DatasetInput(
-                Dataset(name=version.path, digest=version.used, source_type="dvc", source=version.source),
-                [InputTag("mlflow.data.context", "input"), InputTag("workspace", version.state)],
-            )
-            for version in data
-            if version.used is not None
-        ]
-        if inputs:
-            self._client.log_inputs(self._run_id, datasets=inputs)
+            self._service.set_status(self._run_id, _ENDS[status])
 
     def _send_points(self, points: Sequence[MetricPoint]) -> None:
-        from mlflow.entities import Metric
-
         odd = {f"kit.nonfinite.{point.key}": f"{point.value} at step {point.step}"
                for point in points if not math.isfinite(point.value)}  # fmt: skip
         if odd:  # MLflow's page breaks on NaN and its store changes infinities
             with self._or_warned():
                 self._send_tags(odd)
-        rest = (
-            Metric(point.key, point.value, round(point.timestamp * 1000), point.step)
-            for point in points
-            if math.isfinite(point.value)
-        )
+        rest = (point for point in points if math.isfinite(point.value))
         while batch := list(islice(rest, POINTS_PER_REQUEST)):
             self._log_points(batch)
 
-    def _log_points(self, points: list[Metric]) -> None:
+    def _log_points(self, points: Sequence[MetricPoint]) -> None:
         """One point that is refused must not take the others of its batch with it: the batch is halved."""
         try:
             with explained(self._uri):
-                self._client.log_batch(self._run_id, metrics=points)
+                self._service.log_metrics(self._run_id, points)
         except Refused as error:
             if len(points) == 1:
                 _log.warning("%s: %s", points[0].key, error.what)
@@ -287,26 +268,16 @@ class MlflowTracker:
             self._log_points(points[half:])
 
     def _send_params(self, values: Mapping[str, str]) -> None:
-        from mlflow.entities import Param
-
-        rest = (Param(key, value) for key, value in values.items())
-        while batch := list(islice(rest, _VALUES_PER_BATCH)):
-            self._client.log_batch(self._run_id, params=batch)
+        for batch in _in_batches(values):
+            self._service.log_params(self._run_id, batch)
 
     def _send_tags(self, values: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        rest = (RunTag(key, value[:_TAG_CHARACTERS]) for key, value in values.items())
-        while batch := list(islice(rest, _VALUES_PER_BATCH)):
-            self._client.log_batch(self._run_id, tags=batch)
+        for batch in _in_batches({key: value[:_TAG_CHARACTERS] for key, value in values.items()}):
+            self._service.set_tags(self._run_id, batch)
 
     def _send_artifact(self, path: Path, name: str) -> None:
-        folder = str(Path(name).parent)
-        folder = "" if folder == "." else folder
-        if path.is_dir():
-            self._client.log_artifacts(self._run_id, str(path), artifact_path=name)
-        elif path.exists():
-            self._client.log_artifact(self._run_id, str(path), artifact_path=folder or None)
+        if path.exists():
+            self._service.log_artifact(self._run_id, path, name)
         else:
             _log.warning("artifact %s is gone, not sent", path)
 
@@ -317,33 +288,25 @@ def client_of(uri: str, *, locks: Path) -> MlflowClient:
     Raises:
         ServiceError: If the service does not answer, or refuses.
     """
-    _set_limits()
-    with explained(uri), _made_once(uri, locks):
-        from mlflow import MlflowClient
+    with explained(uri):
+        return made_client(uri, locks=locks)
 
-        for name in ("alembic", "mlflow.store.db", "mlflow.system_metrics"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        return MlflowClient(uri)
+
+def _service(uri: str, locks: Path) -> Service:
+    if is_plain(uri):
+        return RestService(uri)
+    with explained(uri):
+        return ClientService(uri, locks=locks)
+
+
+def _in_batches(values: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    rest = iter(values.items())
+    while batch := dict(islice(rest, _VALUES_PER_BATCH)):
+        yield batch
 
 
 def _experiment_name(spec: RunSpec) -> str:
     return f"{spec.project}/{spec.experiment}"
-
-
-@contextmanager
-def _made_once(uri: str, locks: Path) -> Iterator[None]:
-    """Let one process make a fresh SQLite store and the others wait: two at once would break it for good.
-
-    The lock lies beside the file, which projects may share; that it was made is known to each project by itself.
-    """
-    mark = locks / f"mlflow-{hashlib.sha256(uri.encode()).hexdigest()[:12]}.made"
-    file = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:") or (mark.exists() and file.exists()):
-        yield
-        return
-    with filelock.FileLock(f"{file}.lock"):
-        yield
-        mark.touch()
 
 
 def _tags(spec: RunSpec) -> dict[str, Any]:
@@ -373,13 +336,6 @@ def _tags(spec: RunSpec) -> dict[str, Any]:
             "kit.attempt": str(spec.origin.index),
         }
     return {key: redact.mask(value)[:_TAG_CHARACTERS] for key, value in (tags | spec.tags).items() if value}
-
-
-def _set_limits() -> None:
-    """MLflow's own defaults wait over four minutes for a server that is down."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @contextmanager

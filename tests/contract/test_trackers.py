@@ -1,9 +1,12 @@
-"""What every tracker must do: the one in memory, and the real MLflow on a real SQLite store."""
+"""What every tracker must do: in memory, and as the real MLflow, on a SQLite store and behind a server."""
 
 from __future__ import annotations
 
 import math
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +21,7 @@ from kit.states import TERMINAL, RunStatus
 from kit.trackers import Artifact, Entry, MemoryTracker, Metrics, Params, Tags, Tracker
 from kit.trackers.spool import Spool, deliver
 from tests.factories import snapshot, spec
+from tests.servers import Server, mlflow_server
 from tests.support import closed_port, mlflow_runs
 
 
@@ -64,17 +68,17 @@ class InMemory:
 
 class InMlflow:
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._uri = f"sqlite:///{folder}/mlflow.db"
 
     def tracker(self) -> Tracker:
         from kit.trackers.mlflow import MlflowTracker
 
-        return MlflowTracker(self._uri, locks=self._folder)
+        return MlflowTracker(self._uri, locks=self.folder)
 
     def seen(self, tracker: Tracker, run_id: str = "abc123") -> Seen:
         assert not isinstance(tracker, MemoryTracker)
-        found = mlflow_runs(self._folder)[run_id]
+        found = mlflow_runs(self.folder)[run_id]
         files = {
             str(path.relative_to(found.artifacts)): path.read_bytes()
             for path in found.artifacts.rglob("*")
@@ -82,6 +86,36 @@ class InMlflow:
         }
         ended = {"RUNNING": None, "FINISHED": True, "FAILED": False, "KILLED": False}[found.status]
         return Seen(found.name, ended, found.params, found.tags, found.metrics, files)
+
+
+class BehindServer:
+    """The server is one for all tests, and empty for each."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self._server = server
+        self._locks = folder
+        self.folder = server.folder
+        with closing(sqlite3.connect(server.folder / "mlflow.db", timeout=60)) as db, db:
+            for table in ("metrics", "latest_metrics", "params", "tags", "inputs", "input_tags", "datasets", "runs"):
+                db.execute(f"DELETE FROM {table}")
+
+    def tracker(self) -> Tracker:
+        from kit.trackers.mlflow import MlflowTracker
+
+        return MlflowTracker(self._server.uri, locks=self._locks)
+
+    def seen(self, tracker: Tracker, run_id: str = "abc123") -> Seen:
+        assert not isinstance(tracker, MemoryTracker)
+        found = mlflow_runs(self.folder)[run_id]
+        ended = {"RUNNING": None, "FINISHED": True, "FAILED": False, "KILLED": False}[found.status]
+        files = self._server.artifacts_of(found.run_id)
+        return Seen(found.name, ended, found.params, found.tags, found.metrics, files)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, fresh_mlflow: bytes) -> Iterator[Server]:
+    with mlflow_server(tmp_path_factory.mktemp("server"), fresh=fresh_mlflow) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +128,12 @@ def fresh_mlflow(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@pytest.fixture(params=["memory", "mlflow"])
+@pytest.fixture(params=["memory", "mlflow", "server"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     if request.param == "memory":
         return InMemory()
+    if request.param == "server":
+        return BehindServer(request.getfixturevalue("server"), tmp_path)
     monkeypatch.chdir(tmp_path)  # MLflow puts artifacts where it is
     (tmp_path / "mlflow.db").write_bytes(request.getfixturevalue("fresh_mlflow"))
     return InMlflow(tmp_path)
@@ -275,13 +311,17 @@ def test_a_spool_is_delivered(place: Place, tmp_path: Path) -> None:
 class TestMlflow:
     """What only MLflow has."""
 
-    @pytest.fixture
-    def here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_mlflow: bytes) -> InMlflow:
+    @pytest.fixture(params=["mlflow", "server"])
+    def here(
+        self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_mlflow: bytes
+    ) -> InMlflow | BehindServer:
+        if request.param == "server":
+            return BehindServer(request.getfixturevalue("server"), tmp_path)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "mlflow.db").write_bytes(fresh_mlflow)
         return InMlflow(tmp_path)
 
-    def test_the_run_is_found_by_its_code_experiment_and_host(self, here: InMlflow) -> None:
+    def test_the_run_is_found_by_its_code_experiment_and_host(self, here: InMlflow | BehindServer) -> None:
         tags = here.seen(begun(here, note="why", origin=Origin("sweep", "sweep-1", 2))).tags
         expected = {
             "kit.run_id": "abc123",
@@ -296,13 +336,13 @@ class TestMlflow:
         }
         assert expected.items() <= tags.items()
 
-    def test_data_is_an_input_with_its_md5(self, here: InMlflow, tmp_path: Path) -> None:
+    def test_data_is_an_input_with_its_md5(self, here: InMlflow | BehindServer) -> None:
         never = DataVersion("never", None, None, None, "unrecorded", "dvc.lock", "prepare")
         versions = (*snapshot().data, never)
         begun(here, snapshot=snapshot(data=versions))
-        assert mlflow_runs(tmp_path)["abc123"].datasets == {"data/flights": "d" * 32 + ".dir"}
+        assert mlflow_runs(here.folder)["abc123"].datasets == {"data/flights": "d" * 32 + ".dir"}
 
-    def test_odd_numbers_are_told_in_tags(self, here: InMlflow) -> None:
+    def test_odd_numbers_are_told_in_tags(self, here: InMlflow | BehindServer) -> None:
         tracker = begun(here)
         tracker.send([Metrics((point("loss", math.nan, 3), point("auc", -math.inf)))])
         tags = here.seen(tracker).tags
@@ -310,7 +350,7 @@ class TestMlflow:
         assert tags["kit.nonfinite.auc"] == "-inf at step 0"
 
     def test_what_is_refused_for_good_holds_up_nothing(
-        self, here: InMlflow, caplog: pytest.LogCaptureFixture, tmp_path: Path
+        self, here: InMlflow | BehindServer, caplog: pytest.LogCaptureFixture, tmp_path: Path
     ) -> None:
         tracker = begun(here)
         tracker.send(
@@ -327,7 +367,7 @@ class TestMlflow:
         assert (seen.tags["after"], seen.series) == ("all", {"loss": [(0, 1.0)]})
         assert len([entry for entry in caplog.records if entry.name == "kit.trackers.mlflow"]) == 3
 
-    def test_the_reason_of_a_failure_is_told(self, here: InMlflow) -> None:
+    def test_the_reason_of_a_failure_is_told(self, here: InMlflow | BehindServer) -> None:
         tracker = begun(here)
         tracker.end(RunStatus.FAILED, "ValueError: no such column")
         assert here.seen(tracker).tags["kit.reason"] == "ValueError: no such column"
@@ -342,17 +382,17 @@ class TestMlflow:
             ("cancelled", "KILLED"),
         ],
     )
-    def test_mlflow_has_words_for_every_end(self, here: InMlflow, tmp_path: Path, status: str, said: str) -> None:
+    def test_mlflow_has_words_for_every_end(self, here: InMlflow | BehindServer, status: str, said: str) -> None:
         begun(here).end(RunStatus(status), None)
-        assert mlflow_runs(tmp_path)["abc123"].status == said
+        assert mlflow_runs(here.folder)["abc123"].status == said
 
-    def test_secrets_in_tags_are_masked(self, here: InMlflow) -> None:
+    def test_secrets_in_tags_are_masked(self, here: InMlflow | BehindServer) -> None:
         made = spec(tags={"url": "https://me:hunter2hunter2@host/x"}, note="password=hunter2hunter2")
         tracker = here.tracker()
         tracker.start(made, {})
         assert "hunter2hunter2" not in str(here.seen(tracker).tags)
 
-    def test_a_very_long_tag_is_cut_and_kept(self, here: InMlflow) -> None:
+    def test_a_very_long_tag_is_cut_and_kept(self, here: InMlflow | BehindServer) -> None:
         tracker = begun(here, note="x" * 20_000)
         tracker.end(RunStatus.FAILED, "y" * 20_000)
         assert len(here.seen(tracker).tags["mlflow.note.content"]) == 8000
@@ -373,7 +413,9 @@ class TestMlflow:
         with pytest.raises(ServiceError):
             begun(InMlflow(tmp_path))
 
-    def test_what_mlflow_finds_active_is_this_run(self, here: InMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_mlflow_finds_active_is_this_run(
+        self, here: InMlflow | BehindServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         import mlflow
 
         from kit.trackers.mlflow import MlflowTracker
