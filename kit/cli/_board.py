@@ -25,6 +25,7 @@ _RANKED = 8
 """How many of the best are shown while it runs."""
 _RUNNING = 8
 _METRICS = 4
+_NOTES = 2
 
 
 @contextmanager
@@ -46,15 +47,19 @@ class _Lines:
         self._out = sys.stderr if as_json else sys.stdout
         self._told: set[str] | None = None
         self._stopped = False
+        self._noted = 0
 
     def show(self, board: Board) -> None:
         if self._told is None:  # those of before, in a sweep that goes on
             self._told = {record.run_id for record in board.records}
-            self._print(f"{board.sweep_id}: {len(board.records)} trials have ended before" if self._told else "")
+            self._print(f"{board.sweep_id}: ended before: {len(board.records)}" if self._told else "")
         for record in (*board.attempts, *board.records):
             if record.run_id not in self._told:
                 self._told.add(record.run_id)
                 self._print(_line(board, record, len(self._told)))
+        for note in board.notes[self._noted :]:
+            self._print(f"note: {note}")
+        self._noted = len(board.notes)
         if board.stopped is not None and not self._stopped:
             self._stopped = True
             self._print(f"no other trial starts: {board.stopped}")
@@ -99,7 +104,8 @@ class _Screen:
         head.append(duration(time.monotonic() - self._began), "dim")
         if board.stopped is not None:
             head.append(f"  no other starts: {board.stopped}", "yellow")
-        return Group(head, leaderboard(board, limit=_RANKED, running=board.running[:_RUNNING]))
+        notes = [Text(f"note: {note}") for note in board.notes[-_NOTES:]]
+        return Group(head, *notes, leaderboard(board, limit=_RANKED, running=board.running[:_RUNNING]))
 
 
 def counted(board: Board) -> str:

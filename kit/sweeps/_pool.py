@@ -97,6 +97,8 @@ class Pool:
         self._jobs = jobs or (sum(sizes.values()) if slots else cores())
         self._ends: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.running: dict[int, Running] = {}
+        self.notes: list[str] = []
+        """What a user should know, as it came up."""
 
     @property
     def has_room(self) -> bool:
@@ -166,6 +168,7 @@ class Pool:
             running = self.running.pop(index)
             self._shared.give_back(running.slots)
             if running.failed is not None and not running.cancelled:
+                self.notes.append(f"trial {index} begins anew: {running.failed.what}")
                 self.start(replace(running.trial, stopped=None))
             else:
                 ended.append((running.trial, runs.ended(self._project, running.run_id)))

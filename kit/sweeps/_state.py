@@ -13,6 +13,7 @@ import msgspec
 
 from kit import recovery
 from kit._files import write_atomic
+from kit._process import is_alive
 from kit.config import Search
 from kit.errors import UserError, from_os_error
 from kit.models import Request, RunRecord, from_json, to_json
@@ -141,5 +142,8 @@ def past(project: Project, sweep_id: str) -> dict[int, RunRecord]:
 
 
 def ended_by_now(records: list[RunRecord]) -> bool:
-    """Whether none of them is under way."""
-    return all(record.status.is_terminal for record in records)
+    """Whether none of them is under way, not even its supervisor, which may still be telling the tracker."""
+    return all(
+        record.status.is_terminal and (record.supervisor is None or not is_alive(record.supervisor))
+        for record in records
+    )

@@ -71,6 +71,7 @@ class Board:
         common: The overrides that all trials have.
         total: How many trials there will be, as far as it is known.
         stopped: Why no other trial starts; None while they do.
+        notes: What a user should know, as it came up.
         picture: What came out, drawn, once all have ended; None without matplotlib.
     """
 
@@ -83,6 +84,7 @@ class Board:
     running: list[Running] = field(default_factory=list)
     total: int | None = None
     stopped: str | None = None
+    notes: list[str] = field(default_factory=list)
     picture: Path | None = None
 
     @property
@@ -206,4 +208,5 @@ class Work:
 
     def _tell(self) -> None:
         self.board.running = list(self._pool.running.values())
+        self.board.notes = self._pool.notes
         self._show(self.board)
