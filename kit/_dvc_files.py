@@ -30,10 +30,10 @@ _Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One DVC output as declared and recorded. `path` is relative to the project, `file` absolute."""
+    """One DVC output as declared and recorded. `path` is relative to the project, `location` absolute."""
 
     path: str
-    file: Path
+    location: str
     source: str
     md5: str | None = None
     kind: Kind = "md5"
@@ -41,6 +41,10 @@ class Output:
     files: int | None = None
     stage: str | None = None
     dependencies: tuple[Path, ...] = ()
+
+    @property
+    def file(self) -> Path:
+        return Path(self.location)
 
 
 class Files(Protocol):
@@ -156,7 +160,7 @@ def _recorded(name: str, file: Path, out: _Values, *, source: str, stage: str | 
     md5 = out.get("md5") or (directory_md5(listing) if listing else None)  # a versioned cloud remote records each file
     return Output(
         path=name,
-        file=file,
+        location=str(file),
         source=source,
         md5=_str(md5),
         kind="md5" if out.get("hash") == "md5" else "md5-dos2unix",
@@ -192,7 +196,7 @@ def _stage_outputs(place: _Place, stage: str, body: _Values, context: _Values, e
         if path in recorded:
             made = _recorded(name, file, recorded[path], source=place.name("dvc.lock"), stage=address)
         else:
-            made = Output(name, file, place.name("dvc.yaml"), stage=address)
+            made = Output(name, str(file), place.name("dvc.yaml"), stage=address)
         yield replace(made, dependencies=dependencies)
 
 

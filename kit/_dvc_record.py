@@ -16,7 +16,7 @@ from kit._git import Git, GitFailed
 from kit._git_tree import CommitTree
 from kit._near import did_you_mean, nearest
 from kit._stat_cache import StatCache
-from kit._working_tree import WorkingTree
+from kit._working_tree import Seen, WorkingTree
 from kit.errors import UserError, from_os_error
 
 __all__ = ["Record", "read_commit", "read_working_tree"]
@@ -31,14 +31,14 @@ class Record:
     Args:
         outputs: What DVC's files say.
         where: What they were read from, for errors.
-        files: The files read, if they were the working tree's.
+        seen: The files read, if they were the working tree's and may be trusted to stay as they are.
     """
 
-    def __init__(self, outputs: Iterable[Output], where: str, files: WorkingTree | None = None) -> None:
+    def __init__(self, outputs: Iterable[Output], where: str, seen: Seen | None = None) -> None:
         self.outputs = tuple(outputs)
         self._versions = {output.path: output.md5 for output in self.outputs}
         self._where = where
-        self.files = files
+        self.seen = seen
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self._versions == other._versions
@@ -96,9 +96,10 @@ def read_working_tree(root: Path, before: Record | None = None) -> Record:
         HostError: If git is not installed, or a file cannot be read.
     """
     files = WorkingTree(root, DVC_FILES)
-    if before is not None and before.files is not None and files.is_as(before.files):
+    if before is not None and files.is_as(before.seen):
         return before
-    return Record(_outputs(root, files, find_dvc_root(root)), str(root), files)
+    outputs = _outputs(root, files, find_dvc_root(root))
+    return Record(outputs, str(root), files.seen())
 
 
 def read_commit(root: Path, commit: str, git: Git) -> Record:
@@ -148,7 +149,7 @@ def _outputs(root: Path, files: Files, top: Path | None) -> list[Output]:
         return []
     tree = Tree(top, StatCache(None), files.read)
     try:
-        return [output for output in read_outputs(root, files) if not tree.ignores(root / output.source)]
+        return [output for output in read_outputs(root, files) if not tree.ignores(f"{root}/{output.source}")]
     except OSError as error:
         raise from_os_error(error) from error
 

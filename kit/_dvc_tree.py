@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,33 +40,49 @@ class Tree:
         self._cache = cache
         self._read = read
         self._specs: dict[Path, list[tuple[Path, pathspec.GitIgnoreSpec]]] = {}
+        self._ignored: dict[str, bool | None] = {}  # of folders: whether patterns hold there, None if all is ignored
 
-    def md5(self, path: Path, kind: Kind) -> str:
+    def md5(self, path: str, kind: Kind, found: os.stat_result) -> str:
         """The hash that DVC would record for a file or folder.
+
+        Args:
+            found: How it is.
 
         Raises:
             OSError: If something in it cannot be read.
         """
-        if not path.is_dir():
-            return self._cache.digest(path, kind)
-        prefix = f"{path}/"  # texts here: paths would double the time of a hundred thousand files
-        return directory_md5((name, self._cache.digest(prefix + name, kind)) for name in self._files(path))
+        if not stat.S_ISDIR(found.st_mode):
+            return self._cache.digest(path, kind, found)
+        return self._cache.folder_digest(path, kind, self._files(path), directory_md5)
 
-    def ignores(self, path: Path) -> bool:
+    def ignores(self, path: str) -> bool:
         """Whether a `.dvcignore` names this file, or a folder on the way to it."""
-        steps = [path, *(folder for folder in path.parents if self._top in folder.parents)]
-        return any(self._is_ignored(step, is_folder=step != path) for step in reversed(steps))
+        folder = path.rpartition("/")[0]
+        if folder not in self._ignored:
+            self._ignored[folder] = None if self._ignores_folder(Path(folder)) else bool(self._specs_for(Path(folder)))
+        patterns = self._ignored[folder]
+        return patterns is None or (patterns and self._is_ignored(Path(path), is_folder=False))
 
-    def _files(self, folder: Path) -> Iterator[str]:
-        """Every file that belongs to a folder; like DVC, not through links to folders."""
-        for parent, folders, files in os.walk(folder):
-            here = Path(parent)
-            folders[:] = [name for name in folders if name not in _NEVER and not self._skips(here / name)]
-            prefix = "" if here == folder else here.relative_to(folder).as_posix() + "/"
+    def _ignores_folder(self, folder: Path) -> bool:
+        if self._top not in folder.parents:
+            return False
+        return self._ignores_folder(folder.parent) or self._is_ignored(folder, is_folder=True)
+
+    def _files(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+        """Every file that belongs to a folder, and how it is; like DVC, not through links to folders."""
+        left = [""]
+        while left:
+            prefix = left.pop()  # texts here: paths would double the time of a hundred thousand files
+            here = Path(folder, prefix)
             checked = bool(self._specs_for(here))
-            for name in files:
-                if name != ".git" and not (checked and self._is_ignored(here / name, is_folder=False)):
-                    yield prefix + name
+            with os.scandir(f"{folder}/{prefix}") as entries:
+                for entry in entries:
+                    name = entry.name
+                    if entry.is_dir():
+                        if name not in _NEVER and not entry.is_symlink() and not self._skips(here / name):
+                            left.append(f"{prefix}{name}/")
+                    elif name != ".git" and not (checked and self._is_ignored(here / name, is_folder=False)):
+                        yield prefix + name, entry.stat()
 
     def _skips(self, folder: Path) -> bool:
         """A DVC repository inside of this one is its own affair."""

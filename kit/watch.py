@@ -237,7 +237,7 @@ def _read_here(root: Path, source: _Source, before: _Seen | None, *, patient: bo
 def _read_settled(root: Path, before: Record | None, readings: int) -> Record | None:
     """What the working tree says; None if it says something else each time."""
     found = _read_tree(root, before)
-    if isinstance(found, UserError) or not (found.files and found.files.is_settled):
+    if isinstance(found, UserError) or found.seen is None:
         for _ in range(readings):
             time.sleep(_PAUSE)
             found, earlier = _read_tree(root), found

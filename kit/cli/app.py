@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typer._click import Command, Context, HelpFormatter, Parameter
 
-__all__ = ["FAMILIES", "app_for", "application"]
+__all__ = ["FAMILIES", "application"]
 
 FAMILIES = {
     "new": {"new": "Start a project: files, repository, environment and first commit."},
@@ -52,11 +52,6 @@ A test compares the lines with the commands' own: so that help and completion ne
 
 def application() -> Command:
     """The command line as a whole."""
-    return _lightened(typer.main.get_command(app_for(())))
-
-
-def app_for(_arguments: object) -> typer.Typer:
-    """The same, for typer to make it of."""
     app = typer.Typer(
         cls=_Kit,
         help="Machine-learning projects whose runs can be trusted, found, explained and repeated.",
@@ -66,7 +61,7 @@ def app_for(_arguments: object) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_kit)
-    return app
+    return _lightened(typer.main.get_command(app))
 
 
 class _Kit(TyperGroup):

@@ -9,12 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kit import _dvc_cli, _dvc_tree, _stat_cache, data
@@ -374,7 +376,7 @@ class TestStatCache:
         assert data.versions(project, cache=cache) == first
         assert cache.stat().st_mtime_ns == written
         content = json.loads(cache.read_text())
-        assert content["md5"][str(project / "raw.csv")][0] == 8
+        assert content["files"]["md5"][str(project / "raw.csv")][0] == 8
 
     def test_change_in_the_same_moment_and_size(self, project: Path, tmp_path: Path) -> None:
         cache = tmp_path / "cache.json"
@@ -396,13 +398,13 @@ class TestStatCache:
         assert not (tmp_path / "cache.json").exists()
 
     @pytest.mark.usefixtures("settled")
-    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"md5": {"x": [1]}}', b"\xff"])
+    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"files": {"md5": {"x": [1]}}}', b"\xff"])
     def test_corrupt(self, project: Path, tmp_path: Path, content: bytes) -> None:
         cache = tmp_path / "cache.json"
         cache.write_bytes(content)
 
         assert {version.state for version in data.versions(project, cache=cache)} == {"matches"}
-        assert json.loads(cache.read_bytes())["md5"]
+        assert json.loads(cache.read_bytes())["files"]["md5"]
 
     @pytest.mark.usefixtures("settled")
     def test_forgets_what_is_gone_and_minds_no_missing_folder(self, tmp_path: Path) -> None:
@@ -412,11 +414,128 @@ class TestStatCache:
             for name in names:
                 cache.digest(tmp_path / name, "sha256")
             cache.save()
-        assert [Path(key).name for key in json.loads((tmp_path / "cache.json").read_bytes())["sha256"]] == ["b"]
+        content = json.loads((tmp_path / "cache.json").read_bytes())
+        assert [Path(key).name for key in content["files"]["sha256"]] == ["b"]
 
         lost = _stat_cache.StatCache(tmp_path / "no/folder.json")
         lost.digest(tmp_path / "b", "md5")
         lost.save()
+
+    @pytest.mark.usefixtures("settled")
+    def test_one_file_of_a_folder_that_changed_is_all_that_is_read(
+        self, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache = tmp_path / "cache.json"
+        data.versions(project, cache=cache)
+        folder = next(Path(v.path) for v in data.versions(project, cache=cache) if (project / v.path).is_dir())
+        (changed, *_) = [path for path in (project / folder).rglob("*") if path.is_file()]
+        read: list[Path] = []
+
+        def hashed(path: Path) -> str:
+            read.append(path)
+            return _stat_cache.md5(path)
+
+        monkeypatch.setitem(_stat_cache._HASHERS, "md5", hashed)
+        changed.unlink()
+        changed.write_text("something else")
+
+        found = {v.path: v for v in data.versions(project, cache=cache)}
+        assert found[folder.as_posix()].state == "modified"
+        assert read == [changed]
+        assert data.versions(project, cache=cache) == tuple(found.values())
+        assert read == [changed]
+
+
+ACTIONS = ("write", "same size", "touch back", "rename", "replace", "remove", "folder", "link")
+
+
+class World:
+    """A folder in which everything happens within one moment, as a user, a program or `cp -p` has it happen."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "data"
+        (self.root / "sub").mkdir(parents=True)
+        self.contents = 0
+
+    def new(self) -> str:
+        """Another content of the same size."""
+        self.contents += 1
+        return f"{self.contents:08}"
+
+    def do(self, action: str, name: str, other: str) -> None:
+        path, target = self.root / name, self.root / other
+        if action == "write":
+            self._free(path)
+            path.write_text(self.new() * (1 + self.contents % 2))
+        elif action == "folder" and not path.exists():
+            path.mkdir()
+        elif action == "link" and not os.path.lexists(target) and path.is_file():
+            target.symlink_to(path)
+        elif action == "remove" and os.path.lexists(path):
+            self._free(path)
+        elif path.is_file():
+            self._change(action, path, target)
+
+    def _change(self, action: str, path: Path, target: Path) -> None:
+        before = path.stat()
+        if action in {"same size", "touch back"}:
+            with path.open("r+") as file:  # in place: the same inode
+                file.write(self.new())
+            if action == "touch back":
+                os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        elif action == "rename" and not target.is_dir():
+            path.rename(target)
+        elif action == "replace" and path != target:
+            fresh = path.with_name(".fresh")
+            fresh.write_text(self.new())
+            os.utime(fresh, ns=(before.st_atime_ns, before.st_mtime_ns))
+            fresh.rename(path)
+
+    def _free(self, path: Path) -> None:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+PATHS = st.sampled_from(["a", "b", "sub/c", "sub/d"])
+
+
+STEPS = (
+    st.tuples(st.sampled_from(ACTIONS), PATHS, PATHS) | st.just(("look", "", "")) | st.just(("wait and look", "", ""))
+)
+_TICK = 0.02
+"""Seconds: longer than the clock of any file system that these tests run on takes to go on."""
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(STEPS, max_size=16))
+@example([("touch back", "a", "a")])
+@example([("replace", "a", "b")])
+@example([("same size", "a", "a"), ("look", "", "")] * 20)
+@example([("write", "sub/c", ""), ("link", "sub/c", "b"), ("wait and look", "", ""), ("touch back", "sub/c", "a")])
+def test_what_is_remembered_is_never_wrong_whatever_happens_however_quickly(steps: list[tuple[str, str, str]]) -> None:
+    """A folder's hash from the cache is that without one after each step, also within one tick of the clock."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_stat_cache, "_RACY", int(_TICK * 1e9))  # files get old while the test looks on
+        world = World(Path(folder))
+        for action, name, other in [("write", "a", ""), ("wait and look", "", ""), *steps, ("look", "", "")]:
+            if action == "wait and look":
+                time.sleep(_TICK * 1.5)
+            elif action != "look":
+                if (world.root / "sub").is_dir():
+                    world.do(action, name, other)
+                continue
+            answers = []
+            for file in (Path(folder) / "cache.json", None):
+                cache = _stat_cache.StatCache(file)
+                tree = _dvc_tree.Tree(Path(folder), cache)
+                try:
+                    answers.append(tree.md5(str(world.root), "md5", world.root.stat()))
+                except FileNotFoundError:  # a link to what was removed
+                    answers.append("unreadable")
+                cache.save()
+            assert answers[0] == answers[1]
 
 
 def _never(path: Path) -> str:

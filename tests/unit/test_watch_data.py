@@ -280,7 +280,7 @@ class TestRevision:
 
 def test_versions_of_a_folder_do_not_mix_up() -> None:
     def version(outputs: dict[str, str | None]) -> str | None:
-        return Record([Output(path, Path(path), "x", md5) for path, md5 in outputs.items()], "here").version("d")
+        return Record([Output(path, path, "x", md5) for path, md5 in outputs.items()], "here").version("d")
 
     different: list[dict[str, str | None]] = [
         {"d/a": OLD, "d/b": NEW},
