@@ -80,6 +80,8 @@ class Tracking:
         else:
             tracker.resume(known)
             tracker.reopen()
+            if record.mlflow_run_id is None:  # it was begun, and perhaps no more than that
+                tracker.describe(masked(spec), record.params)
         store.attach(spec.run_id, mlflow_run_id=known)
         if self._resumed:
             tracker.send([Tags({"kit.resumed": str(self._resumed)})])
@@ -148,6 +150,8 @@ def settle(paths: RunPaths) -> None:
             known = tracker.start(spec, record.params)
         else:
             tracker.resume(known)
+            if record.mlflow_run_id is None:  # it was begun, and perhaps no more than that
+                tracker.describe(spec, record.params)
         project.store.attach(spec.run_id, mlflow_run_id=known)
         tracker.end(record.status, record.reason)  # first: what follows may fail, and this is what matters most
         deliver(paths, tracker)

@@ -44,7 +44,7 @@ def sync(
 
 def _show(told: list[Sent], left: int) -> None:
     rows = [(sent.record.run_id, sent.record.name, "sent" if sent.why is None else "left", _why(sent)) for sent in told]
-    table(["run", "name", "", "why"], rows, whole=[0])
+    table(["run", "name", "state", "why"], rows, whole=[0])
     if console().is_terminal:
         console().print(f"\n{len(told) - left} sent, {left} left")
 

@@ -43,8 +43,6 @@ _SPECIAL = (
     "MLFLOW_TRACKING_AWS_SIGV4",
     "MLFLOW_TRACKING_AUTH",
     "MLFLOW_WORKSPACE",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
 )
 _PLUGINS = ("mlflow.request_header_provider", "mlflow.request_auth_provider")
 
@@ -83,6 +81,7 @@ class RestService:
     """A `Service` of one server; safe to use from any thread, one request at a time."""
 
     def __init__(self, uri: str) -> None:
+        self._connection: http.client.HTTPConnection | None = None
         self.patience: float | None = _PATIENCE
         self.heard: Callable[[], None] = lambda: None
         self._address = urlsplit(uri)
@@ -91,7 +90,6 @@ class RestService:
         self._headers = {"Content-Type": "application/json", "User-Agent": "kit"} | _login(self._address)
         self._artifact_roots: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
         self._pid = os.getpid()
 
     def experiment(self, name: str) -> str:
@@ -235,6 +233,9 @@ class RestService:
             self._pid = os.getpid()
         return self._connection
 
+    def __del__(self) -> None:
+        self._hang_up()
+
     def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -296,8 +297,13 @@ def _login(address: SplitResult) -> dict[str, str]:
 
 
 def _context() -> ssl.SSLContext:
+    """What MLflow's client trusts."""
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if named:
+        is_folder = Path(named).is_dir()
+        return ssl.create_default_context(cafile=None if is_folder else named, capath=named if is_folder else None)
     context = ssl.create_default_context()
-    with contextlib.suppress(ImportError):  # what MLflow's client trusts
+    with contextlib.suppress(ImportError):
         import certifi
 
         context.load_verify_locations(certifi.where())

@@ -69,10 +69,19 @@ class MlflowTracker:
                 tags |= {"mlflow.parentRunId": self.start_sweep(spec.origin.parent, experiment=_experiment_name(spec))}
             self._experiment_id = self._service.experiment(_experiment_name(spec))
             self._run_id = self._service.create_run(self._experiment_id, spec.name, tags)
+        self.describe(spec, params)
+        return self._run_id
+
+    def describe(self, spec: RunSpec, params: Mapping[str, str]) -> None:
+        """Say what the run was made from, again if need be.
+
+        Raises:
+            ServiceError: If the service does not answer, or refuses.
+        """
+        with explained(self._uri):
             self.send([Params(params)])
             if used := [version for version in spec.snapshot.data if version.used is not None]:
                 self._service.log_inputs(self._run_id, used)
-        return self._run_id
 
     def start_sweep(self, sweep_id: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> str:
         # Of the trials that begin at once, one begins it; and those of other experiments lie below the same one.

@@ -100,9 +100,12 @@ class BehindServer:
                 db.execute(f"DELETE FROM {table}")
 
     def tracker(self) -> Tracker:
+        from kit.trackers._rest import RestService
         from kit.trackers.mlflow import MlflowTracker
 
-        return MlflowTracker(self._server.uri, locks=self._locks)
+        tracker = MlflowTracker(self._server.uri, locks=self._locks)
+        assert isinstance(tracker._service, RestService)
+        return tracker
 
     def seen(self, tracker: Tracker, run_id: str = "abc123") -> Seen:
         assert not isinstance(tracker, MemoryTracker)
