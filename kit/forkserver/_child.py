@@ -92,15 +92,15 @@ def _stream(descriptor: int, name: str, *, unbuffered: bool) -> io.TextIOWrapper
     like: Any = getattr(sys, f"__{name[1:-1]}__")
     raw = io.FileIO(descriptor, "rb" if descriptor == 0 else "wb", closefd=False)
     raw.name = name
-    unbuffered = unbuffered and descriptor != 0
-    buffer = raw if unbuffered else io.BufferedReader(raw) if descriptor == 0 else io.BufferedWriter(raw)
+    buffered = io.BufferedReader if descriptor == 0 else io.BufferedWriter
+    buffer = raw if unbuffered and descriptor != 0 else buffered(raw)
     stream = io.TextIOWrapper(
         buffer,
         encoding=like.encoding,
         errors=like.errors,
         newline="\n",
-        line_buffering=descriptor == 2 or raw.isatty(),
-        write_through=unbuffered,
+        line_buffering=not unbuffered and (descriptor == 2 or raw.isatty()),
+        write_through=unbuffered and descriptor != 0,
     )
     vars(stream)["mode"] = "r" if descriptor == 0 else "w"
     return stream

@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import threading
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,19 +125,20 @@ def _reading_noted(found: Preloaded) -> Iterator[None]:
     """Note each variable that is read and each file that is opened, however deep in a library."""
     kind: Any = type(os.environ)
     read_variable, iterate, open_file = kind.__getitem__, kind.__iter__, builtins.open
-    copied: str | None = None
+    copied: deque[str] = deque()
 
     def noted_iteration(self: object) -> Iterator[str]:
-        nonlocal copied
+        copied.clear()
         for name in iterate(self):
-            copied = name
+            copied.append(name)
             yield name
 
     def noted_variable(self: object, name: str) -> str:
-        nonlocal copied
-        if name != copied:  # who copies all of them has read none
+        if copied and name == copied[0]:  # who copies all of them, one after the other, has read none
+            copied.popleft()
+        else:
+            copied.clear()
             found.read.add(name)
-        copied = None
         value: str = read_variable(self, name)
         return value
 

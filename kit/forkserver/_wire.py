@@ -63,6 +63,8 @@ def receive(link: socket.socket) -> tuple[Request, list[int]]:
     """
     head, descriptors, _, _ = socket.recv_fds(link, _HEAD.size, _MOST_DESCRIPTORS)
     try:
+        if len(head) < _HEAD.size:
+            raise ValueError("the other side is gone")  # noqa: TRY301 - descriptors are closed below
         said, environment, targets = _HEAD.unpack(head)
         body = _exactly(link, said + environment)
         kind, executable, *words = map(os.fsdecode, body[:said].split(b"\0"))
@@ -70,7 +72,7 @@ def receive(link: socket.socket) -> tuple[Request, list[int]]:
         named = {name: value for name, _, value in variables}
         numbers = [int(word) for word in words[:targets]]
         if len(numbers) != len(descriptors) or min(numbers, default=0) < 0:
-            raise ValueError("not every descriptor has come")  # noqa: TRY301 - closed below
+            raise ValueError("not every descriptor has come")  # noqa: TRY301
         return Request(kind, executable, words[targets:], named, numbers), descriptors
     except BaseException:
         for descriptor in descriptors:
