@@ -18,6 +18,8 @@ _SETTINGS = (
     ("core.fsmonitor", "false"),
     ("core.splitIndex", "false"),
     ("core.safecrlf", "false"),
+    ("core.trustctime", "true"),  # an mtime can be set back
+    ("core.checkStat", "default"),
     ("core.quotePath", "false"),
     ("core.logAllRefUpdates", "false"),
     ("core.filesRefLockTimeout", "10000"),

@@ -45,8 +45,9 @@ _TOO_MUCH = 100
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """Where HEAD is, and where the user's index lies."""
+    """Where the repository is, where HEAD is, and where the user's index lies."""
 
+    top: Path
     commit: str
     tree: str
     branch: str | None
@@ -104,7 +105,7 @@ def check(root: Path) -> None:
         UserError: If there is no usable repository, or it has no commit.
         HostError: If git is not installed.
     """
-    _head(repository(root))
+    _head(root)
 
 
 def snapshot(root: Path, run_id: str, *, max_bytes: int) -> CodeVersion:
@@ -122,17 +123,18 @@ def snapshot(root: Path, run_id: str, *, max_bytes: int) -> CodeVersion:
             files are too much to store.
         HostError: If git is not installed, or the disk refuses.
     """
-    top = repository(root)
-    head = _head(top)
+    head = _head(root)
+    top = head.top
     ref = SNAPSHOTS + safe_name(run_id)
-    tree, omitted = _store(root, top, head, max_bytes)
+    tree, omitted = _store(root, head, max_bytes)
     commit = head.commit if tree == head.tree else _commit(top, tree, head.commit, run_id)
     _git.run(top, "update-ref", ref, commit)
     return CodeVersion(commit, head.commit, head.branch, commit != head.commit or bool(omitted), ref, omitted)
 
 
-def _store(root: Path, top: Path, head: _Head, max_bytes: int) -> tuple[str, tuple[OmittedFile, ...]]:
+def _store(root: Path, head: _Head, max_bytes: int) -> tuple[str, tuple[OmittedFile, ...]]:
     """The working tree as a tree of git's, and what is left out of it."""
+    top = head.top
     try:
         with tempfile.TemporaryDirectory(prefix="kit-index-") as folder:
             index = _Index(top, _copy_index(head.index, Path(folder) / "index"))
@@ -162,9 +164,9 @@ def is_unchanged(root: Path, code: CodeVersion, *, max_bytes: int) -> bool:
         UserError: As for `snapshot`.
         HostError: If git is not installed, or the disk refuses.
     """
-    top = repository(root)
-    tree, omitted = _store(root, top, _head(top), max_bytes)
-    return tree == _tree(top, code.commit) and _unstored(omitted) == _unstored(code.omitted)
+    head = _head(root)
+    tree, omitted = _store(root, head, max_bytes)
+    return tree == _tree(head.top, code.commit) and _unstored(omitted) == _unstored(code.omitted)
 
 
 def is_same(root: Path, one: CodeVersion, other: CodeVersion) -> bool:
@@ -236,20 +238,30 @@ def resolve(root: Path, revision: str) -> str:
     return commit[-1]
 
 
-def _head(top: Path) -> _Head:
-    found = _git.run(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", accept=(0, 1))
-    if not found:
+def _head(root: Path) -> _Head:
+    """Where the repository of `root` stands: one call of git, and another where there is something to complain of."""
+    asked = ("--show-toplevel", "--git-path", "index", "HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
+    found = _git.run(root, "rev-parse", *asked, accept=(0, 128))
+    lines = found.removesuffix(b"\n").rsplit(b"\n", 3)
+    places = lines[0].split(b"\n") if len(lines) == 4 else []
+    if len(places) != 2:  # no repository, no commit, or a folder with a line break in its name
+        return _head_by_parts(root)
+    top, index = map(os.fsdecode, places)
+    commit, tree, ref = (line.decode("utf-8", "replace") for line in lines[1:])
+    branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None
+    return _Head(Path(top).resolve(), commit, tree, branch, root / index)
+
+
+def _head_by_parts(root: Path) -> _Head:
+    top = repository(root)
+    commit = _git.run(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", accept=(0, 1)).decode().strip()
+    if not commit:
         fix = "Commit once: `git add --all && git commit -m start`."
         raise UserError("the repository has no commit yet", where=str(top), fix=fix)
-    commit = found.decode().strip()
     tree, index = _git.run(top, "rev-parse", f"{commit}^{{tree}}", "--git-path", "index").split(b"\n", 1)
     branch = _git.run(top, "symbolic-ref", "--quiet", "HEAD", accept=(0, 1)).decode("utf-8", "replace").strip()
-    return _Head(
-        commit=commit,
-        tree=tree.decode(),
-        branch=branch.removeprefix("refs/heads/") or None,
-        index=top / os.fsdecode(index.removesuffix(b"\n")),
-    )
+    place = top / os.fsdecode(index.removesuffix(b"\n"))
+    return _Head(top, commit, tree.decode(), branch.removeprefix("refs/heads/") or None, place)
 
 
 def _copy_index(source: Path, target: Path) -> Path:

@@ -6,9 +6,11 @@ import hashlib
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -210,6 +212,38 @@ def test_hash_of_a_large_file_is_remembered_beside_the_runs(repo: Path, monkeypa
 
     assert first.omitted == second.omitted
     assert (repo / ".kit/omitted.json").exists()
+
+
+@pytest.mark.parametrize("setting", ["core.trustctime=false", "core.checkStat=minimal"])
+def test_a_change_of_the_same_size_and_mtime_is_in_the_snapshot(repo: Path, setting: str) -> None:
+    git(repo, "config", *setting.split("="))
+    write(repo, {"code.py": "x = 1\n"})
+    git(repo, "add", "code.py")
+    os.utime(repo / "code.py", (1e9, 1e9))
+    git(repo, "update-index", "--refresh", "-q")
+    time.sleep(1.1)  # many a git is built to compare whole seconds
+    with (repo / "code.py").open("r+") as file:
+        file.write("x = 2")
+    os.utime(repo / "code.py", (1e9, 1e9))
+
+    assert git(repo, "show", f"{snap(repo).commit}:code.py") == "x = 2"
+
+
+def test_a_clean_tree_takes_few_calls_of_git(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs milliseconds, before every run."""
+    asked: list[str] = []
+    run = subprocess.run
+
+    def counted(command: list[str], **options: Any) -> Any:
+        asked.append(next(word for word in command[1:] if word != "-c" and "=" not in word))
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    vcs.check(repo)
+    assert asked == ["rev-parse"]
+    asked.clear()
+    snap(repo)
+    assert asked == ["rev-parse", "ls-files", "diff-files", "write-tree", "update-ref"]
 
 
 def test_detached_head(repo: Path) -> None:
