@@ -6,6 +6,7 @@ compose   the configuration of one run, with the file that each value comes from
 group     one file of a config group, by itself
 sweep     the runs of one command, through the sweeper that the configuration chooses
 space     what a search chooses from
+sharing   many compositions: what they have in common is composed once
 typed     the configuration as the task's dataclass
 tasks     the task that the configuration names: its import and its signature
 flatten   the configuration as MLflow parameters
@@ -17,6 +18,7 @@ from kit.config._compose import Composed, compose
 from kit.config._flatten import flatten, to_yaml
 from kit.config._group import GroupConfig, compose_group
 from kit.config._origins import COMMAND_LINE
+from kit.config._sharing import sharing
 from kit.config._space import Dimension, Search
 from kit.config._sweep import Launch, Sweeper, TrialResult, sweep, sweeper
 from kit.config._tasks import TaskParameters, load_task, task_config, task_parameters
@@ -37,6 +39,7 @@ __all__ = [
     "compose_group",
     "flatten",
     "load_task",
+    "sharing",
     "sweep",
     "sweeper",
     "task_config",

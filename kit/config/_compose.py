@@ -13,6 +13,7 @@ from kit.config._overrides import parse_overrides, refuse_sweeps
 from kit.config._problems import explained, missing_values, unresolved
 from kit.config._secrets import secret_keys
 from kit.config._session import ONE_AT_A_TIME, UNNAMED, Source, load, session
+from kit.config._sharing import spliced
 from kit.errors import UserError
 
 __all__ = ["Composed", "compose"]
@@ -71,7 +72,12 @@ def compose(
     source = Source(root, config_dir, config_name)
     source.check()
     given = [str(text) for text in overrides]
-    with ONE_AT_A_TIME, session(source) as hydra, explained(source, given):
+    with (
+        ONE_AT_A_TIME,
+        session(source) as hydra,
+        explained(source, given),
+        spliced(hydra.config_loader, source.folder),
+    ):
         refuse_sweeps(parse_overrides(hydra.config_loader, given))
         share_repository(hydra.config_loader)
         cfg = load(hydra, source, given)

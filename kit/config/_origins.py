@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.config._session import Source, composing
+from kit.config._sharing import Marks, kept_marks
 
 __all__ = ["COMMAND_LINE", "Origins", "collect", "leaves", "mark_defaults", "share_repository"]
 
@@ -16,30 +17,30 @@ COMMAND_LINE = "command line"
 class Origins:
     """Who set which key, in the order of composition: the last one to touch a value owns it."""
 
-    def __init__(self) -> None:
-        self._marks: dict[str, tuple[int, str]] = {}
-        self._count = 0
+    def __init__(self, marks: Marks | None = None) -> None:
+        self.marks: Marks = {} if marks is None else marks
+        self._count = max((count for count, _ in self.marks.values()), default=0)
 
     def mark(self, key: str, origin: str) -> None:
         self._count += 1
-        self._marks[key] = (self._count, origin)
+        self.marks[key] = (self._count, origin)
 
     def mark_tree(self, prefix: str, value: object, origin: str) -> None:
         """Mark every leaf of `value`, which was merged in at `prefix`. A missing value leaves an older one in place."""
         for key, leaf in leaves(value, prefix):
-            if leaf != "???" or key not in self._marks:
+            if leaf != "???" or key not in self.marks:
                 self.mark(key, origin)
 
     def mark_override(self, key: str, value: object) -> None:
         """Mark what an override of the command line set; one element of a list makes the whole list its own."""
         for parent in _upward(key):
-            if parent in self._marks:
+            if parent in self.marks:
                 self.mark(parent, COMMAND_LINE)
         self.mark_tree(key, value, COMMAND_LINE)
 
     def of(self, key: str) -> str | None:
         """The origin of a leaf; what an interpolated mapping holds belongs to the file with the interpolation."""
-        found = [self._marks[name] for name in _upward(key.partition("[")[0]) if name in self._marks]
+        found = [self.marks[name] for name in _upward(key.partition("[")[0]) if name in self.marks]
         return max(found)[1] if found else None
 
 
@@ -82,10 +83,15 @@ def collect(loader: Any, source: Source, overrides: Sequence[str]) -> Origins:  
     """
     from hydra.types import RunMode
 
-    origins = Origins()
     with composing():
         composed = loader.compute_defaults_list(source.config_name, list(overrides), RunMode.RUN)
-    mark_defaults(origins, loader.repository, composed.defaults, source)
+
+    def mark() -> Marks:
+        made = Origins()
+        mark_defaults(made, loader.repository, composed.defaults, source)
+        return made.marks
+
+    origins = Origins(kept_marks(composed.defaults, mark))
     for override in composed.config_overrides:
         if not override.is_delete():
             origins.mark_override(override.key_or_group, override.value())

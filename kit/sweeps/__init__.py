@@ -139,9 +139,10 @@ def _drafts(pool: Pool, trials: Sequence[Trial]) -> list[runs.Draft]:
     UserError: If one of the trials cannot be used; it is named.
     """
     drafts = []
-    for trial in trials:
-        with named(trial):
-            drafts.append(pool.draft(trial))
+    with config.sharing():
+        for trial in trials:
+            with named(trial):
+                drafts.append(pool.draft(trial))
     return drafts
 
 
