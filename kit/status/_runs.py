@@ -63,7 +63,7 @@ def check_spool(project: Project, now: datetime) -> Check:
     what = f"{many} to be sent to MLflow ({amount(size)})"
     if not any(run.ended_at is not None and age(run.ended_at, now) > _SETTLING for run in waiting):
         return Check("spool", State.OK, what, values=values)
-    fix = f"It is tried again every minute; why it fails: {project.paths.state.name}/settle.log."
+    fix = "It is tried again every minute; to send it now, and see why it fails: `kit sync`."
     return Check("spool", State.WARNING, what, fix, values)
 
 

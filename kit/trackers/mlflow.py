@@ -359,7 +359,8 @@ def explained(uri: str) -> Iterator[None]:
         said = " ".join(str(error).split())[:300] or type(error).__name__
         code = getattr(error, "error_code", None)
         if code in _REFUSALS:
-            raise Refused(f"MLflow refused: {redact.mask(said)}", where=where) from error
+            fix = "See in MLflow whether the experiment is there; what was logged is kept."
+            raise Refused(f"MLflow refused: {redact.mask(said)}", where=where, fix=fix) from error
         raise ServiceError(
             f"MLflow does not answer: {redact.mask(said)}",
             where=where,

@@ -64,6 +64,7 @@ FILES = {
         pause: 0.0
         imports: false
         """,
+    "conf/experiment/given-up.yaml": "# @package _global_\ntask: tiny.train.train\n",
     ".gitignore": "__pycache__/\n.kit/\nmlflow.db*\nmlruns/\nreport.txt\n",
 }
 
@@ -204,6 +205,28 @@ def test_a_server_that_is_not_there_is_found_when_it_is(world: World) -> None:
         sent = world.sync(proxy.uri)
     assert [each["run_id"] for each in sent["sent"]] == [found["run_id"]]
     assert world.told(found["run_id"]) | {"log": None} == world.known | {"log": None}
+
+
+@pytest.mark.slow
+def test_what_is_refused_for_one_run_holds_up_no_other(world: World) -> None:
+    """An experiment that somebody has deleted in MLflow."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(world.server.uri)
+    client.delete_experiment(client.create_experiment("tiny/given-up"))
+    with Proxy(world.server.uri) as proxy:
+        proxy.always("hang up")
+        refused = world.run(proxy.uri, "experiment=given-up")["run_id"]
+        other = world.run(proxy.uri)["run_id"]
+        proxy.always("pass")
+        told = world.sync(proxy.uri, code=4)
+        assert [each["run_id"] for each in told["left"]] == [refused]
+        assert told["left"][0]["why"].startswith("MLflow refused")
+        assert told["left"][0]["fix"]
+        assert world.told(other) | {"log": None} == world.known | {"log": None}
+        client.restore_experiment(client.get_experiment_by_name("tiny/given-up").experiment_id)
+        shown = kit(world.root, "sync", env=world.at(proxy.uri)).out
+        assert shown == f"run\tname\tstate\twhy\n{refused}\tgiven-up\tsent\t\n"
 
 
 @pytest.mark.slow
