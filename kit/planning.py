@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kit import attempts, config, snapshots, vcs
 from kit._files import write_atomic
 from kit.errors import KitError, UserError, from_os_error
 from kit.models import Launch, Origin, Request, RunSpec, from_json, masked, to_json
@@ -18,6 +18,9 @@ from kit.project import Project
 from kit.redact import mask
 from kit.snapshot import Environment
 from kit.states import RunStatus, check_transition
+
+if TYPE_CHECKING:
+    from kit import config
 
 __all__ = [
     "Draft",
@@ -95,6 +98,8 @@ def plan(
         ServiceError: If data is missing and cannot be had.
         HostError: If the project's folder cannot be written.
     """
+    from kit import snapshots, vcs
+
     drafted = draft(project, wanted, run_id=run_id) if isinstance(wanted, Request) else wanted
     request, composed = drafted.request, drafted.composed
     with writing():
@@ -143,6 +148,8 @@ def plan_claimed(project: Project, run_id: str) -> RunSpec:
         HostError: If the project's folder cannot be written.
         IllegalTransition: If the run was given up meanwhile.
     """
+    from kit import attempts, config
+
     run = project.paths.run(run_id)
     request = from_json(run.request.read_bytes(), Request)
     run.request.unlink()  # it may hold secrets; from here on only this process has them
@@ -161,6 +168,8 @@ def plan_claimed(project: Project, run_id: str) -> RunSpec:
 
 def write_plan(project: Project, spec: RunSpec, *, pdb: bool = False) -> Launch:
     """Put the plan into the run's folder, the spec with its secrets: only the run's own process can mask them."""
+    from kit import config
+
     run, launch = project.paths.run(spec.run_id), launch_of(spec, pdb=pdb)
     with writing():
         run.artifacts.mkdir()
@@ -194,6 +203,8 @@ def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> c
     Raises:
         UserError: If the overrides or the config cannot be used.
     """
+    from kit import config
+
     return config.compose(
         project.source,
         project.settings.config_dir,
@@ -264,6 +275,8 @@ def _command(origin: Origin) -> tuple[str, ...] | None:
 @contextlib.contextmanager
 def _or_no_snapshot(project: Project, run_id: str) -> Iterator[None]:
     """Whatever stops what is done here, no snapshot is left that no run has."""
+    from kit import vcs
+
     try:
         yield
     except BaseException:

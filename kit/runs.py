@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from kit import _clock, config, recovery, vcs
+from kit import _clock, recovery
 from kit._near import did_you_mean, nearest
 from kit._process import boot_id, is_alive, this_process
 from kit.errors import KitError, UserError
@@ -63,6 +63,8 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False, pdb: bo
     Raises:
         HostError: If its folder cannot be written, or it cannot be started here; nothing is left behind.
     """
+    from kit import config
+
     with _or_nothing(project, spec.run_id):
         with writing():
             project.paths.run(spec.run_id).root.mkdir(mode=0o700, exist_ok=True)
@@ -155,6 +157,8 @@ def expect_accepted(project: Project, run_id: str) -> None:
 
 def discard(project: Project, run_id: str) -> None:
     """Remove every trace of a run that never began."""
+    from kit import vcs
+
     shutil.rmtree(project.paths.run(run_id).root, ignore_errors=True)  # first: it makes room on a full disk
     vcs.delete_snapshot(project.root, run_id)
     project.store.delete(run_id)

@@ -13,12 +13,23 @@ __all__ = [
     "TRANSITIONS",
     "FireStatus",
     "IllegalTransition",
+    "OnError",
     "RunStatus",
     "check_fire_history",
     "check_fire_transition",
     "check_resumption",
     "check_transition",
 ]
+
+
+class OnError(StrEnum):
+    """What a trial that failed means for the others."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    """No other one starts; those under way are seen through."""
+    RETRY = "retry"
+    """It is tried again, twice at most."""
 
 
 class RunStatus(StrEnum):

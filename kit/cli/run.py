@@ -7,14 +7,12 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit import _clock, checkpoints, config, runs
-from kit.cli import _sweep
+from kit import _clock
 from kit.cli._arguments import tags
-from kit.cli._watch import LogTail, watch
 from kit.cli.render import (
     STYLES,
     console,
@@ -28,17 +26,17 @@ from kit.cli.render import (
     table,
 )
 from kit.errors import ExitCode, UserError
-from kit.executors.base import Handle
-from kit.forkserver._child import is_forked
 from kit.forkserver._client import OFF
-from kit.models import Limits, RunRecord, RunSpec
-from kit.paths import RunPaths
-from kit.profiling import FLAMEGRAPH
-from kit.project import Project, open_project
-from kit.redact import mask_config
-from kit.snapshot import CodeVersion
-from kit.states import RunStatus
-from kit.sweeps import OnError
+from kit.states import OnError, RunStatus
+
+if TYPE_CHECKING:
+    from kit import runs
+    from kit.executors.base import Handle
+    from kit.models import RunRecord, RunSpec
+    from kit.paths import RunPaths
+    from kit.project import Project
+    from kit.snapshot import CodeVersion
+
 
 __all__ = ["register", "run"]
 
@@ -100,6 +98,12 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")] = False,
 ) -> int:
     """Run an experiment: now, with -m once for every combination of a sweep, or as a schedule says."""
+    from kit import runs
+    from kit.cli import _sweep
+    from kit.forkserver._child import is_forked
+    from kit.models import Limits
+    from kit.project import open_project
+
     project = open_project(Path.cwd())
     if cold:
         os.environ[OFF] = "off"  # for this process and those that it starts
@@ -175,6 +179,9 @@ def _refuse_ignored(option: str, fix: str, **values: object) -> None:
 
 
 def _run(project: Project, request: runs.Request, *, as_json: bool, pdb: bool) -> int:
+    from kit import runs
+    from kit.cli._watch import watch
+
     spec = runs.plan(project, request, progress=True)
     handle = runs.start(project, spec, interactive=True, pdb=pdb)
     _mention(spec.snapshot.code)
@@ -185,6 +192,8 @@ def _run(project: Project, request: runs.Request, *, as_json: bool, pdb: bool) -
 
 
 def _resume(project: Project, name: str, *, as_json: bool) -> int:
+    from kit import runs
+    from kit.cli._watch import LogTail, watch
     from kit.resume import resume
 
     record = runs.find(project, name)
@@ -213,6 +222,8 @@ def _finish(project: Project, record: RunRecord, spec: RunSpec, *, as_json: bool
 
 
 def _show_result(project: Project, record: RunRecord, spec: RunSpec) -> None:
+    from kit import checkpoints, runs
+
     out, name = console(), runs.short(project, record.run_id)
     out.print()
     heading(record, duration(record.duration(_clock.now())))
@@ -246,6 +257,8 @@ def _made_from(spec: RunSpec) -> dict[str, object]:
 
 
 def _profile(run: RunPaths) -> dict[str, object]:
+    from kit.profiling import FLAMEGRAPH
+
     picture = run.profile / FLAMEGRAPH
     return {"profile": os.path.relpath(picture)} if picture.exists() else {}
 
@@ -264,6 +277,9 @@ def _mention(code: CodeVersion) -> None:
 
 
 def _dry_run(project: Project, request: runs.Request, *, as_json: bool) -> int:
+    from kit import config, runs
+    from kit.redact import mask_config
+
     composed = runs.compose(project, request)
     values = config.flatten(mask_config(composed.config, composed.secrets))
     if as_json:

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import filelock
-
 from kit.paths import ProjectPaths, RunPaths
 
 __all__ = ["send_alerts", "tell_tracker", "tell_tracker_of_all", "tell_tracker_of_sweep"]
@@ -33,6 +31,8 @@ def tell_tracker_of_sweep(project: ProjectPaths, folder: Path) -> subprocess.Pop
 
 def send_alerts(project: ProjectPaths) -> subprocess.Popen[bytes] | None:
     """Start to send what lies in the outbox; None if somebody is at it, who looks once more before leaving."""
+    import filelock
+
     try:
         with filelock.FileLock(project.alerts_lock, timeout=0):
             pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-from kit import vcs
 from kit.errors import KitError
 from kit.models import RunRecord
 from kit.paths import ProjectPaths
@@ -15,6 +14,8 @@ __all__ = ["close_unplanned"]
 
 def close_unplanned(project: ProjectPaths, store: Store, record: RunRecord) -> None:
     """Leave nothing of it but its row and its log. There is nothing that a tracker could be told."""
+    from kit import vcs
+
     run = project.run(record.run_id)
     with contextlib.suppress(OSError, KitError):
         run.request.unlink(missing_ok=True)  # it may hold secrets

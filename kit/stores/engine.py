@@ -8,7 +8,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.pool import NullPool
 
@@ -63,6 +62,8 @@ def upgrade(path: Path, *, lock: Path) -> None:
     with _explained(path):
         if _revision(path) == REVISION:
             return
+        import filelock
+
         with filelock.FileLock(lock):
             _migrate(path)
 

@@ -5,23 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from math import isnan, nan
 
 from kit.models import RunRecord
-from kit.states import RunStatus
+from kit.states import OnError, RunStatus
 
 __all__ = ["Goal", "OnError", "Options", "ranked", "smaller_is_better"]
-
-
-class OnError(StrEnum):
-    """What a trial that failed means for the others."""
-
-    CONTINUE = "continue"
-    STOP = "stop"
-    """No other one starts; those under way are seen through."""
-    RETRY = "retry"
-    """It is tried again, twice at most."""
 
 
 @dataclass(frozen=True, slots=True)
