@@ -40,9 +40,9 @@ def imported(code: str, *arguments: str, cwd: Path | None = None) -> set[str]:
 
 
 def command(*arguments: str, cwd: Path | None = None) -> set[str]:
-    """The same, of one `kit` command that runs in that interpreter; `kit status` may find the disk full."""
-    code = "import os\nos.environ['KIT_FORKSERVER'] = 'off'\nfrom kit.cli import main\nassert main(sys.argv[1:]) in {0, 1}"
-    return imported(code, *arguments, cwd=cwd)
+    """The same, of one `kit` command in that interpreter; `kit status` may find the disk full."""
+    code = "from kit.cli import main; assert main(sys.argv[1:]) in {0, 1}"
+    return imported(f"import os; os.environ['KIT_FORKSERVER'] = 'off'; {code}", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
