@@ -42,6 +42,7 @@ class Searched:
         self._distributions = {dimension.key: _distribution(dimension) for dimension in search.space}
         self._asked: dict[int, optuna.trial.Trial] = {}
         self._seen: dict[int, int] = {}
+        self._doubted: dict[int, str] = {}
         self._next = max(past, default=-1) + 1
         self._left = [past[index] for index in sorted(past) if is_left(past[index], options)]
         self._study = _study(search, maximize=self._maximizes(options, past), begun=len(past))
@@ -81,10 +82,12 @@ class Searched:
         if self._metric is None or self._search.pruner == "none":
             return None
         asked = self._asked[running.trial.index]
-        latest = self._report(running.trial.index, running.run_id)
-        if latest is None or not asked.should_prune():
-            return None
-        return f"{self._metric} was {latest.value:.6g} at step {latest.step}, which others were better than"
+        index = running.trial.index
+        if (latest := self._report(index, running.run_id)) is not None and asked.should_prune():
+            why = f"{self._metric} was {latest.value:.6g} at step {latest.step}, which others were better than"
+            self._doubted.setdefault(index, why)
+            return None  # it may have been its last word: one that is still there the next time goes on
+        return self._doubted.get(index)
 
     def _report(self, index: int, run_id: str) -> MetricPoint | None:
         """Hand on what the trial logged since; gives the last point of it."""
