@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from kit.trackers.spool import deliver
 if TYPE_CHECKING:
     from kit.trackers.mlflow import MlflowTracker
 
-__all__ = ["Sent", "Tracking", "backlog", "settle", "settle_all", "sync", "tracking_uri"]
+__all__ = ["Sent", "Tracking", "backlog", "sent_each", "settle", "settle_all", "sync", "tracking_uri"]
 
 _MASKED_AT_ONCE = 1 << 20
 
@@ -171,14 +172,20 @@ def backlog(project: Project) -> list[RunRecord]:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one run of the backlog.
+    """What became of one run, or sweep, of the backlog.
 
     Attributes:
         why: What kept it from the tracker; None if it has everything now.
     """
 
-    record: RunRecord
+    id: str
+    name: str
     why: KitError | None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the tracker did not answer: asking it for another one would be of no use."""
+        return isinstance(self.why, ServiceError) and not isinstance(self.why, Refused)
 
 
 def sync(project: Project) -> Iterator[Sent]:
@@ -186,16 +193,30 @@ def sync(project: Project) -> Iterator[Sent]:
 
     What is wrong with one run holds up no other; once the tracker does not answer, no further one is tried.
     """
-    silent: KitError | None = None
-    for record in backlog(project):
-        why = silent
-        if why is None:
-            try:
-                settle(project.paths.run(record.run_id))
-            except KitError as error:
-                why = error
-                silent = error if isinstance(error, ServiceError) and not isinstance(error, Refused) else None
-        yield Sent(record, why)
+    return sent_each([(record.run_id, record.name, partial(_settled, project, record)) for record in backlog(project)])
+
+
+def sent_each(backlog: Iterable[tuple[str, str, Callable[[], object]]]) -> Iterator[Sent]:
+    """Send one after the other, as `sync` does: the id and name of each, and what sends it."""
+    sent: Sent | None = None
+    for one, name, send in backlog:
+        if sent is None or not sent.is_unanswered:
+            sent = Sent(one, name, _what_kept(send))
+        else:
+            sent = Sent(one, name, sent.why)
+        yield sent
+
+
+def _settled(project: Project, record: RunRecord) -> None:
+    settle(project.paths.run(record.run_id))
+
+
+def _what_kept(send: Callable[[], object]) -> KitError | None:
+    try:
+        send()
+    except KitError as error:
+        return error
+    return None
 
 
 def settle_all(root: Path) -> None:

@@ -38,9 +38,7 @@ FAMILIES = {
     "scheduled": {"scheduler": "Run the project's schedules, until it is stopped; runs go on without it."},
     "schedules": {"schedule": "Schedules: what they do and did, and what is to be done with them."},
     "status": {"status": "Is production well? Leaves with 1 if somebody has to do something."},
-    "sync": {
-        "sync": "Send the tracker everything of ended runs that it does not have yet. Leaves with 4 if something is left."
-    },
+    "sync": {"sync": "Send the tracker what it lacks of ended runs and sweeps. Leaves with 4 if something is left."},
     "forkserver": {"forkserver": "The process that runs are forked from, with all imported."},
     "gc": {"gc": "Show what kit keeps that nobody needs any more, and free it."},
 }

@@ -25,13 +25,13 @@ def sync(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Send the tracker everything of ended runs that it does not have yet. Leaves with 4 if something is left."""
-    from kit import recovery, tracking
+    """Send the tracker what it lacks of ended runs and sweeps. Leaves with 4 if something is left."""
+    from kit import recovery, sweeps, tracking
     from kit.project import open_project
 
     project = open_project(Path.cwd())
     recovery.recover(project)
-    told = list(tracking.sync(project))
+    told = [*tracking.sync(project), *sweeps.tell_rest(project)]
     left = [sent for sent in told if sent.why is not None]
     if as_json:
         print_json({"sent": [_json(sent) for sent in told if sent.why is None], "left": list(map(_json, left))})
@@ -43,7 +43,7 @@ def sync(
 
 
 def _show(told: list[Sent], left: int) -> None:
-    rows = [(sent.record.run_id, sent.record.name, "sent" if sent.why is None else "left", _why(sent)) for sent in told]
+    rows = [(sent.id, sent.name, "sent" if sent.why is None else "left", _why(sent)) for sent in told]
     table(["run", "name", "state", "why"], rows, whole=[0])
     if console().is_terminal:
         console().print(f"\n{len(told) - left} sent, {left} left")
@@ -54,7 +54,7 @@ def _why(sent: Sent) -> str:
 
 
 def _json(sent: Sent) -> dict[str, Any]:
-    told: dict[str, Any] = {"run_id": sent.record.run_id, "name": sent.record.name}
+    told: dict[str, Any] = {"id": sent.id, "name": sent.name}
     if sent.why is not None:
         told |= {"why": sent.why.what, "where": sent.why.where, "fix": sent.why.fix}
     return told

@@ -24,7 +24,7 @@ from kit.project import Project
 from kit.redact import mask
 from kit.states import RunStatus
 from kit.sweeps import _state
-from kit.sweeps._ending import finish, tell
+from kit.sweeps._ending import finish, tell, tell_rest
 from kit.sweeps._options import Goal, OnError, Options, ranked
 from kit.sweeps._pool import Pool, Running, Trial
 from kit.sweeps._search import Searched
@@ -44,6 +44,7 @@ __all__ = [
     "resume",
     "sweep",
     "tell",
+    "tell_rest",
     "trials",
 ]
 

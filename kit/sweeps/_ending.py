@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from kit._files import write_atomic
@@ -16,10 +18,14 @@ from kit.sweeps._options import ranked
 from kit.sweeps._picture import can_draw, choices_of, draw
 from kit.sweeps._work import Board, has_failed, is_pruned
 from kit.trackers.base import Artifact, Entry, Metrics, Tags
+from kit.tracking import Sent, sent_each
 
-__all__ = ["PICTURE", "finish", "tell"]
+__all__ = ["PICTURE", "finish", "tell", "tell_rest"]
 
 PICTURE = "parallel-coordinates.png"
+_SUMMARY = "summary.json"
+_TOLD = "told.json"
+"""The summary, as the tracker knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ def finish(project: Project, board: Board, error: BaseException | None) -> None:
         draw(found, goal, folder / PICTURE)
         board.picture = folder / PICTURE
     if board.records:
-        write_atomic(folder / "summary.json", to_json(_summary(project, board, error)))
+        write_atomic(folder / _SUMMARY, to_json(_summary(project, board, error)))
         tell_tracker_of_sweep(project.paths, folder)
 
 
@@ -93,7 +99,8 @@ def tell(folder: Path) -> None:
     """
     from kit.trackers.mlflow import MlflowTracker
 
-    summary = from_json((folder / "summary.json").read_bytes(), _Summary)
+    told = (folder / _SUMMARY).read_bytes()
+    summary = from_json(told, _Summary)
     project = open_project(folder)
     tracker = MlflowTracker(project.tracking_uri, locks=project.paths.locks)
     tracker.start_sweep(summary.sweep_id, experiment=summary.experiment)
@@ -103,3 +110,16 @@ def tell(folder: Path) -> None:
         entries.append(Artifact(folder / PICTURE, PICTURE))
     tracker.end(summary.status, summary.reason)  # first: what follows may fail, and this is what matters most
     tracker.send(entries)
+    write_atomic(folder / _TOLD, told)
+
+
+def tell_rest(project: Project) -> Iterator[Sent]:
+    """Tell the tracker of every sweep whose end it does not know; what is wrong with one holds up no other."""
+    untold = [summary.parent for summary in sorted(project.paths.sweeps.glob(f"*/{_SUMMARY}")) if not _is_told(summary)]
+    return sent_each([(folder.name, "sweep", partial(tell, folder)) for folder in untold])
+
+
+def _is_told(summary: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return summary.with_name(_TOLD).read_bytes() == summary.read_bytes()
+    return False

@@ -86,7 +86,7 @@ class World:
         found: dict[str, Any] = kit(self.root, "run", "--json", *overrides, env=self.at(uri)).json()
         return found
 
-    def sync(self, uri: str, *, code: int = 0) -> dict[str, Any]:
+    def sync(self, uri: str, *, code: int | None = 0) -> dict[str, Any]:
         told: dict[str, Any] = kit(self.root, "sync", "--json", env=self.at(uri), code=code).json()
         return told
 
@@ -185,7 +185,7 @@ def test_whatever_the_server_does_the_result_is_the_same_and_all_arrives_once(wo
             assert proxy.answered == 0  # nobody waited for it
         if not found["tracked"]:
             left = world.sync(proxy.uri, code=4)["left"] if kind in {"down", "500", "429"} else []
-            assert all(each["run_id"] == found["run_id"] and each["why"] and each["fix"] for each in left)
+            assert all(each["id"] == found["run_id"] and each["why"] and each["fix"] for each in left)
         proxy.always("pass")
         world.sync(proxy.uri)
         told = world.told(found["run_id"])
@@ -203,7 +203,7 @@ def test_a_server_that_is_not_there_is_found_when_it_is(world: World) -> None:
     assert (found["status"], found["tracked"]) == ("succeeded", False)
     with Proxy(world.server.uri, port=port) as proxy:
         sent = world.sync(proxy.uri)
-    assert [each["run_id"] for each in sent["sent"]] == [found["run_id"]]
+    assert [each["id"] for each in sent["sent"]] == [found["run_id"]]
     assert world.told(found["run_id"]) | {"log": None} == world.known | {"log": None}
 
 
@@ -220,13 +220,28 @@ def test_what_is_refused_for_one_run_holds_up_no_other(world: World) -> None:
         other = world.run(proxy.uri)["run_id"]
         proxy.always("pass")
         told = world.sync(proxy.uri, code=4)
-        assert [each["run_id"] for each in told["left"]] == [refused]
+        assert [each["id"] for each in told["left"]] == [refused]
         assert told["left"][0]["why"].startswith("MLflow refused")
         assert told["left"][0]["fix"]
         assert world.told(other) | {"log": None} == world.known | {"log": None}
         client.restore_experiment(client.get_experiment_by_name("tiny/given-up").experiment_id)
         shown = kit(world.root, "sync", env=world.at(proxy.uri)).out
         assert shown == f"run\tname\tstate\twhy\n{refused}\tgiven-up\tsent\t\n"
+
+
+@pytest.mark.slow
+def test_the_end_of_a_sweep_arrives_later_too(world: World) -> None:
+    with Proxy(world.server.uri) as proxy:
+        proxy.always("hang up")
+        swept = kit(world.root, "run", "-m", "pause=0.0,0.001", "--json", env=world.at(proxy.uri)).json()
+        proxy.always("pass")
+        until(lambda: world.sync(proxy.uri, code=None)["left"] == [], "everything to arrive")
+        assert world.sync(proxy.uri) == {"sent": [], "left": []}
+    tracked = mlflow_runs(world.server.folder).values()
+    (above,) = [run for run in tracked if run.tags.get("kit.sweep") == swept["sweep"]]
+    assert above.status == "FINISHED"
+    trials = [run for run in tracked if run.tags.get("kit.parent") == swept["sweep"]]
+    assert [trial.tags["mlflow.parentRunId"] for trial in trials] == [above.run_id] * 2
 
 
 @pytest.mark.slow
