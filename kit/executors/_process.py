@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NoReturn, Protocol
 
 from kit._seeding import HASH_SEED
@@ -38,7 +40,13 @@ def run_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def begin(
-    command: Sequence[str], *, streams: tuple[int, int, int], folder: str, environment: Mapping[str, str], keep: int
+    command: Sequence[str],
+    *,
+    streams: tuple[int, int, int],
+    folder: str,
+    environment: Mapping[str, str],
+    keep: tuple[int, ...] = (),
+    session: bool = False,
 ) -> Process:
     """Start a module of kit's as `python -P -m` does, at the head of a process group.
 
@@ -47,13 +55,15 @@ def begin(
         streams: What its standard streams are to be.
         folder: Where it begins.
         environment: All of it.
-        keep: The one other descriptor that it keeps.
+        keep: What else of the open descriptors it keeps.
+        session: Whether it is at the head of a session, too.
 
     Raises:
         OSError: If there cannot be another process.
     """
-    if is_forked() and command[0] == sys.executable and list(command[1:3]) == _MODULE:
-        return _Forked(command, streams, folder, environment, keep)
+    # No thread crosses a fork: a command may have some by now.
+    if is_forked() and threading.active_count() == 1 and command[0] == sys.executable and list(command[1:3]) == _MODULE:
+        return _Forked(partial(_be, command, streams, folder, environment, keep, session=session))
     stdin, stdout, stderr = streams
     return subprocess.Popen(
         command,
@@ -62,23 +72,22 @@ def begin(
         stderr=stderr,
         cwd=folder,
         env=environment,
-        pass_fds=(keep,),
-        process_group=0,
+        pass_fds=keep,
+        start_new_session=session,
+        process_group=None if session else 0,
     )
 
 
 class _Forked:
-    """A copy of this process, made into what the command says."""
+    """A copy of this process, made into something else."""
 
-    def __init__(
-        self, command: Sequence[str], streams: Sequence[int], folder: str, environment: Mapping[str, str], keep: int
-    ) -> None:
+    def __init__(self, be: Callable[[], NoReturn]) -> None:
         self.returncode: int | None = None
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            _be(command, streams, folder, environment, keep)
+            be()
         with contextlib.suppress(OSError):  # it did so itself, or is gone
             os.setpgid(self.pid, self.pid)
 
@@ -91,16 +100,26 @@ class _Forked:
 
 
 def _be(
-    command: Sequence[str], streams: Sequence[int], folder: str, environment: Mapping[str, str], keep: int
+    command: Sequence[str],
+    streams: Sequence[int],
+    folder: str,
+    environment: Mapping[str, str],
+    keep: tuple[int, ...],
+    *,
+    session: bool,
 ) -> NoReturn:
     ignored = [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN]
 
     def main() -> None:
-        os.setpgid(0, 0)
+        if session:
+            os.setsid()
+        else:
+            os.setpgid(0, 0)
         for target, descriptor in enumerate(streams):
             os.dup2(descriptor, target)
-        close_others(keep)
-        os.set_inheritable(keep, True)  # noqa: FBT003 - as what is passed to a program is
+        close_others(*keep)
+        for descriptor in keep:
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - as what is passed to a program is
         os.chdir(folder)
         become(["-m", *command[4:]], environment, shown=command, ignored=ignored)
         run_as_main(command[3])

@@ -106,7 +106,7 @@ class Supervisor:
             streams=(stdin, into, into),
             folder=self._folder,
             environment=environment,
-            keep=childs.fileno(),
+            keep=(childs.fileno(),),
         )
         if stdin:
             os.close(stdin)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from kit.executors._process import Process, begin
+from kit.forkserver._child import is_forked
 from kit.paths import ProjectPaths, RunPaths
 
 __all__ = ["send_alerts", "tell_tracker", "tell_tracker_of_all", "tell_tracker_of_sweep"]
@@ -14,8 +17,17 @@ _under_way: list[subprocess.Popen[bytes]] = []
 """Held, since one that nobody waits for must not stay a zombie of a process that lives long."""
 
 
-def tell_tracker(run: RunPaths, root: Path) -> subprocess.Popen[bytes]:
+def tell_tracker(run: RunPaths, root: Path) -> Process:
     """Start to tell it of one run; goes on when this process ends."""
+    if is_forked():
+        with run.supervisor_log.open("ab") as out, Path(os.devnull).open("rb") as nothing:
+            return begin(
+                [sys.executable, "-P", "-m", "kit._worker", "--settle", str(run.root)],
+                streams=(nothing.fileno(), out.fileno(), out.fileno()),
+                folder=str(root),
+                environment=os.environ,
+                session=True,
+            )
     return _start(["--settle", str(run.root)], root, run.supervisor_log)
 
 
