@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging.config
 import os
 import signal
 import sys
@@ -103,6 +104,7 @@ class _Execution:
 
     def _run(self) -> bool:
         seed_everything(self._spec.snapshot.seed)
+        _set_up_logging(self._spec)
         with self._probing():
             call = self._load()
         self._tracking.begin()
@@ -197,6 +199,27 @@ def _take_spec(paths: RunPaths) -> RunSpec:
     spec = from_json(paths.spec.read_bytes(), RunSpec)
     write_atomic(paths.spec, to_json(masked(spec)))
     return spec
+
+
+def _set_up_logging(spec: RunSpec) -> None:
+    """As Hydra does for its jobs: what the task logs is printed, and goes into a file beside.
+
+    Raises:
+        UserError: If `hydra.job_logging` is not what Python's logging can be set up with.
+    """
+    if spec.logging is None:
+        return
+    for handler in (spec.logging.get("handlers") or {}).values():
+        if isinstance(name := handler.get("filename"), str):
+            Path(name).parent.mkdir(parents=True, exist_ok=True)  # an experiment in a folder has one in its name
+    try:
+        logging.config.dictConfig(spec.logging)
+    except (ValueError, TypeError, AttributeError, ImportError) as error:
+        why = error.__cause__ or error
+        fix = "See logging.config in Python's documentation, or leave it out with `hydra/job_logging=none`."
+        raise UserError(
+            f"logging cannot be set up: {mask(str(error))}: {mask(str(why))}", where="hydra.job_logging", fix=fix
+        ) from error
 
 
 def _as_metrics(task: str, returned: object) -> Mapping[str, Any]:

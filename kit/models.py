@@ -114,6 +114,7 @@ class RunSpec:
         worktree: The folder whose code, config and data it is made from; None for the project itself.
         probe: What is held fixed in it; None for all runs but those of a check.
         profile: Whether a flame graph is made of what the task does.
+        logging: What Python's logging is set up with, as `logging.config` takes it; None leaves it alone.
     """
 
     run_id: str
@@ -134,6 +135,7 @@ class RunSpec:
     worktree: str | None = None
     probe: Probe | None = None
     profile: bool = False
+    logging: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,7 @@ def masked(spec: RunSpec) -> RunSpec:
         tracking_uri=redact.mask(spec.tracking_uri),
         note=None if spec.note is None else redact.mask(spec.note),
         tags=redact.mask_config(spec.tags),
+        logging=None if spec.logging is None else redact.mask_config(spec.logging),
     )
 
 

@@ -136,6 +136,7 @@ def plan(
             snapshot=snapshot,
             worktree=None if project.worktree is None else str(project.worktree),
             profile=request.profile,
+            logging=composed.logging,
         )
 
 

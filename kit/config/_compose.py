@@ -34,6 +34,7 @@ class Composed:
         overrides: As given.
         secrets: Dotted keys, an element of a list by its number, of the values made from a secret, whatever they are
             called themselves: an environment variable or another key whose name promises one.
+        logging: What Hydra would set the job's logging up with; None if it would leave it alone.
     """
 
     config: dict[str, Any]
@@ -42,6 +43,7 @@ class Composed:
     task: str
     overrides: tuple[str, ...]
     secrets: frozenset[str]
+    logging: dict[str, Any] | None = None
 
 
 def compose(
@@ -87,6 +89,7 @@ def compose(
         _tell_trial(cfg, job_num, sweep_dir)
         _tell_hydra(cfg, root, run_dir or root / ".kit" / "runs" / "<run_id>", experiment)
         config, secrets = _resolve(cfg, origins)
+        logging = _logging(cfg)
     return Composed(
         config=config,
         origins={key: origins.of(key) or source.primary for key, _ in leaves(config)},
@@ -94,6 +97,7 @@ def compose(
         task=_task(config, choices, source, origins),
         overrides=tuple(given),
         secrets=secrets,
+        logging=logging,
     )
 
 
@@ -145,6 +149,26 @@ def _resolve(cfg: Any, origins: Origins) -> tuple[dict[str, Any], frozenset[str]
     except OmegaConfBaseException as error:
         raise unresolved(error, origins, known) from error
     return _plain(resolved), secret_keys(own)
+
+
+def _logging(cfg: Any) -> dict[str, Any] | None:  # noqa: ANN401 Hydra has no types
+    """`hydra.job_logging`, with the loggers of `hydra.verbose` told to say all."""
+    from omegaconf import OmegaConf
+
+    if cfg.hydra.job_logging is None:
+        return None
+    found = OmegaConf.to_container(cfg.hydra.job_logging, resolve=True)
+    if not isinstance(found, dict) or found.get("root") is None:
+        return None
+    verbose = cfg.hydra.verbose
+    if verbose is True:
+        found["root"]["level"] = "DEBUG"
+    elif verbose:
+        named = [verbose] if isinstance(verbose, str) else list(verbose)
+        found["loggers"] = found.get("loggers") or {}
+        for name in named:
+            found["loggers"].setdefault(str(name), {})["level"] = "DEBUG"
+    return {str(key): _plain(value) for key, value in found.items()}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 a configuration may hold anything

@@ -24,12 +24,14 @@ from tests.support import (
 
 FILES = {
     "src/tiny/trials.py": """
+        import logging
         import threading
 
         import kit
 
 
         def some_fail(cfg: dict, run: kit.Run) -> dict[str, float]:
+            logging.getLogger(__name__).info("x is %s", cfg["x"])
             if cfg["x"] == 2:
                 raise ValueError("two is not possible")
             return {"score": cfg["x"] * 10.0}
@@ -88,6 +90,14 @@ def test_every_trial_is_a_run_that_knows_its_sweep(swept: Swept) -> None:
     assert [run["overrides"] for run in trials] == [["experiment=some_fail", f"x={x}"] for x in (1, 2, 3)]
     assert all(run["tags"] == {"t": "v"} for run in trials)
     assert len({run["run_id"] for run in trials}) == 3
+
+
+def test_what_a_trial_logs_is_printed_and_lies_beside(swept: Swept) -> None:
+    for run in swept.result["runs"]:
+        folder = swept.root / ".kit" / "runs" / run["run_id"]
+        said = f"[tiny.trials][INFO] - {run['overrides'][1].replace('=', ' is ')}\n"
+        assert said in (folder / "some_fail.log").read_text()
+        assert said in (folder / "console.log").read_text()
 
 
 def test_one_that_fails_stops_none_and_is_told(swept: Swept) -> None:

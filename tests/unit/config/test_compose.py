@@ -644,3 +644,17 @@ def test_looking_for_secrets_leaves_nothing_behind(project: Path, monkeypatch: p
     monkeypatch.setattr(oc, "env", None)
     monkeypatch.setenv("NAME", "value")
     assert OmegaConf.create({"a": "${oc.env:NAME}"}).a == "value"
+
+
+def test_the_jobs_logging_is_what_hydra_would_set_up(project: Path, tmp_path: Path) -> None:
+    found = composed(project, run_dir=tmp_path / "run").logging
+    assert found is not None
+    assert found["handlers"]["file"]["filename"] == f"{tmp_path}/run/baseline.log"
+    assert found["root"] == {"level": "INFO", "handlers": ["console", "file"]}
+    assert composed(project, "hydra/job_logging=none").logging is None
+    loud = composed(project, "hydra.verbose=[tiny,other]").logging
+    assert loud is not None
+    assert loud["loggers"] == {"tiny": {"level": "DEBUG"}, "other": {"level": "DEBUG"}}
+    louder = composed(project, "hydra.verbose=true").logging
+    assert louder is not None
+    assert louder["root"]["level"] == "DEBUG"
