@@ -98,7 +98,7 @@ class StatCache:
         mark = _mark(found)
         key = str(folder)
         known = self._old.folders.get(kind, {}).get(key)
-        if known is None or known.mark != mark:
+        if known is None or not mark or known.mark != mark:
             known = _look_into(key, kind, found, mark, known, combine)
         if key.isprintable():
             self._new.folders.setdefault(kind, {})[key] = known

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from kit import _dvc_cli, _dvc_tree, _stat_cache, data
 from kit.errors import HostError, ServiceError, UserError
 from tests.conftest import git, write
+from tests.support import until
 
 COUNT = (
     "python -c \"import pathlib as p; s = p.Path('ran'); s.write_text((s.read_text() if s.exists() else '') + 'x')\""
@@ -422,6 +423,21 @@ class TestStatCache:
         lost.save()
 
     @pytest.mark.usefixtures("settled")
+    @pytest.mark.parametrize("name", [b"\xff", b"line\nbreak", "ä".encode()])
+    def test_a_folder_with_any_name_in_it(self, tmp_path: Path, name: bytes) -> None:
+        folder, path = tmp_path / "folder", tmp_path / "folder" / os.fsdecode(name)
+        folder.mkdir()
+        found = []
+        for content in ("one", "two"):
+            path.write_text(content)
+            cache = _stat_cache.StatCache(tmp_path / "cache.json")
+            files = [(path.name, path.stat())]
+            found.append(cache.folder_digest(folder, "md5", files, lambda digests: str(sorted(digests))))
+            cache.save()
+        assert found[0] != found[1]
+        assert hashlib.md5(b"two").hexdigest() in found[1]
+
+    @pytest.mark.usefixtures("settled")
     def test_one_file_of_a_folder_that_changed_is_all_that_is_read(
         self, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -508,6 +524,11 @@ _TICK = 0.02
 """Seconds: longer than the clock of any file system that these tests run on takes to go on."""
 
 
+def grow_old() -> None:
+    written = time.time()
+    until(lambda: time.time() - written > _TICK, "every file to be old enough")
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(STEPS, max_size=16))
 @example([("touch back", "a", "a")])
@@ -521,7 +542,7 @@ def test_what_is_remembered_is_never_wrong_whatever_happens_however_quickly(step
         world = World(Path(folder))
         for action, name, other in [("write", "a", ""), ("wait and look", "", ""), *steps, ("look", "", "")]:
             if action == "wait and look":
-                time.sleep(_TICK * 1.5)
+                grow_old()
             elif action != "look":
                 if (world.root / "sub").is_dir():
                     world.do(action, name, other)
