@@ -45,11 +45,19 @@ _UNSAFE = "KIT_FORKSERVER_UNSAFE"
 class Server:
     """One project's, for one environment."""
 
-    def __init__(self, root: Path, preloaded: Preloaded, identity: Identity, listening: socket.socket) -> None:
+    def __init__(
+        self,
+        root: Path,
+        preloaded: Preloaded,
+        identity: Identity,
+        listening: socket.socket,
+        lock: filelock.BaseFileLock,
+    ) -> None:
         self._root = root
         self._preloaded = preloaded
         self._identity = identity
         self._listening = listening
+        self._lock = lock
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, socket.socket] = {}
         self._began = time.time()
@@ -90,6 +98,7 @@ class Server:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(folder_of(str(self._root)), name_of(sys.prefix)))
             self._listening.close()
+            self._lock.release()  # another may take its place, though commands of this one go on
 
     def _on_signal(self) -> None:
         numbers = self._wakeup.recv(256)
@@ -250,10 +259,9 @@ def main(arguments: list[str] | None = None) -> int:
         _child.libraries_are_open()
         gc.collect()
         gc.freeze()  # so that a child's collector leaves the pages shared
-        server = Server(root, preloaded, identity, _listen(folder, name))
+        server = Server(root, preloaded, identity, _listen(folder, name), lock)
         server.serve()
         if server.is_outgrown() and not server.dismissed:
-            lock.release()
             _begin_again(unsafe)
     return 0
 

@@ -49,6 +49,7 @@ __all__ = [
     "processes_of",
     "run_refs",
     "start_kit",
+    "stop_forkservers",
     "until",
 ]
 
@@ -146,6 +147,12 @@ def forkserver(root: Path, env: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         stop(root)
+
+
+def stop_forkservers(folder: Path) -> None:
+    """Those of all projects below `folder`, for tests that let commands start them."""
+    for place in folder.rglob(".kit/forkserver"):
+        stop(place.parent.parent)
 
 
 def on_screen(root: Path, *arguments: str, env: Mapping[str, str] | None = None, code: int = 0) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Self
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.support import processes_of
+from tests.support import processes_of, stop_forkservers
 
 _FENCE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _END = re.compile(rb"\n@@end (\d+)\n")
@@ -127,6 +127,7 @@ class Shell:
         os.killpg(self._bash.pid, signal.SIGKILL)  # with what is in the background
         self._bash.communicate()
         os.close(self._screen)
+        stop_forkservers(self._folder)
         for process in processes_of(self._folder):
             process.kill()
 
@@ -178,6 +179,6 @@ def test_every_command_works(page: Path, tmp_path: Path, uv_cache: Path, free_po
     steps = commands(page.read_text())
     assert len(steps) > 5, "the page has commands"
     path = f"{REPOSITORY / '.venv' / 'bin'}:{os.environ['PATH']}"
-    with Shell(tmp_path, PATH=path, UV_CACHE_DIR=str(uv_cache)) as shell:
+    with Shell(tmp_path, PATH=path, UV_CACHE_DIR=str(uv_cache), KIT_FORKSERVER="on") as shell:
         for step in steps:
             follow(step, shell, free_port)

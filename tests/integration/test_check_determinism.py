@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import commit_all, environment, kit, new_project, on_screen, processes_of, start_kit, until
+from tests.support import (
+    commit_all,
+    environment,
+    kit,
+    new_project,
+    on_screen,
+    processes_of,
+    start_kit,
+    stop_forkservers,
+    until,
+)
 
 Check = Callable[..., Any]
 
@@ -19,13 +29,14 @@ PLAIN = "def train(cfg, run: kit.Run):"
 
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return environment(tmp_path_factory.mktemp("home"), OMP_NUM_THREADS="4")
+    return environment(tmp_path_factory.mktemp("home"), OMP_NUM_THREADS="4", KIT_FORKSERVER="on")
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("projects") / "tiny"
-    return new_project(root, {".gitignore": "__pycache__/\n.kit/\nmlflow.db*\nmlruns/\n*.tmp\n"})
+    yield new_project(root, {".gitignore": "__pycache__/\n.kit/\nmlflow.db*\nmlruns/\n*.tmp\n"})
+    stop_forkservers(root)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from kit.errors import ExitCode
 from tests.conftest import git, write
-from tests.support import commit_all, environment, kit, new_project
+from tests.support import commit_all, environment, kit, new_project, stop_forkservers
 
 FILES = {
     "src/tiny/score.py": '''
@@ -39,7 +40,7 @@ class Story:
     """A project with a history in which a metric moves."""
 
     def __init__(self, folder: Path) -> None:
-        self.env = environment(folder / "home")
+        self.env = environment(folder / "home", KIT_FORKSERVER="on")
         self.root = new_project(folder / "tiny", FILES)
         self._dvc("init", "--quiet")
         self.data("1\n2\n3\n")
@@ -75,9 +76,14 @@ class Story:
         return found
 
 
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Story]:
+    yield Story(tmp_path)
+    stop_forkservers(tmp_path)
+
+
 @pytest.mark.slow
-def test_the_change_of_a_metric_is_shared_out(tmp_path: Path) -> None:
-    story = Story(tmp_path)
+def test_the_change_of_a_metric_is_shared_out(story: Story) -> None:
     old = story.run()
     story.data("1\n2\n30\n")
     story.edit("src/tiny/score.py", "FACTOR = 1.0", "FACTOR = 1.5")
@@ -104,8 +110,7 @@ def test_the_change_of_a_metric_is_shared_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_bisect_finds_the_commit_and_what_in_it_is_to_blame(tmp_path: Path) -> None:
-    story = Story(tmp_path)
+def test_bisect_finds_the_commit_and_what_in_it_is_to_blame(story: Story) -> None:
     good = story.run()
     story.idle("one", "two")
     story.edit("src/tiny/score.py", "FACTOR = 1.0", "FACTOR = 1.01")
@@ -128,8 +133,7 @@ def test_bisect_finds_the_commit_and_what_in_it_is_to_blame(tmp_path: Path) -> N
 
 
 @pytest.mark.exhaustive
-def test_bisect_finds_data_that_nobody_committed(tmp_path: Path) -> None:
-    story = Story(tmp_path)
+def test_bisect_finds_data_that_nobody_committed(story: Story) -> None:
     good = story.run()
     runs = []
     for text in ("1\n2\n4\n", "1\n2\n300\n", "1\n2\n301\n"):
@@ -144,8 +148,7 @@ def test_bisect_finds_data_that_nobody_committed(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_bisect_says_when_it_is_neither_the_code_nor_the_data(tmp_path: Path) -> None:
-    story = Story(tmp_path)
+def test_bisect_says_when_it_is_neither_the_code_nor_the_data(story: Story) -> None:
     good = story.run()
     story.idle("one", "two")
     bad = str(kit(story.root, "run", "--json", "gain=9", env=story.env).json()["run_id"])
