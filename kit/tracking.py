@@ -112,7 +112,7 @@ class Tracking:
         try:
             sender.finish(end)
             tracker.leave(status)
-        except (ServiceError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended as it has
             tracker.forget()
             failed = error
         if failed is not None:

@@ -246,6 +246,8 @@ def _patiently(ask: Callable[[], bytes]) -> bytes:
     for pause in _PAUSES:
         try:
             return ask()
+        except TimeoutError:  # it was waited for long enough
+            raise
         except (OSError, http.client.HTTPException, _Passing):
             time.sleep(pause)
     return ask()

@@ -34,6 +34,7 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script: list[tuple[int, object]] = []
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.over = threading.Event()
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -44,6 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _do(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append((self.command, self.path, dict(self.headers.items()), body))
+        if not self.server.script:  # it has nothing to say
+            self.server.over.wait()
+            return
         status, answer = self.server.script.pop(0)
         said = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         self.send_response(status)
@@ -62,6 +66,7 @@ def server() -> Iterator[Scripted]:
     with Scripted() as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made
+        made.over.set()
         made.shutdown()
 
 
@@ -137,6 +142,13 @@ def test_a_run_is_never_begun_twice(server: Scripted) -> None:
     server.script = [(503, "busy"), (200, {"run": {"info": {"run_id": "r1"}}})]
     with pytest.raises(RestError, match="503"):
         RestService(server.uri).create_run("0", "x", {})
+    assert len(server.asked) == 1
+
+
+def test_what_does_not_answer_is_waited_for_once(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "0.2")
+    with pytest.raises(TimeoutError):
+        RestService(server.uri).set_tags("r1", {})
     assert len(server.asked) == 1
 
 
