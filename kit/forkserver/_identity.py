@@ -53,7 +53,8 @@ class Identity:
         ours, environment = with_defaults(self._preloaded.environment), with_defaults(environment)
         names = {*ours, *environment}
         asked = {name for name in names if name in self._preloaded.read or name.startswith(_AT_LOAD)}
-        for name in sorted(asked - _SET_LATER):
+        added = {name for name, value in self._preloaded.added.items() if environment.get(name) == value}
+        for name in sorted(asked - _SET_LATER - added):  # a process that was forked asks with what importing has set
             if not name.startswith("KIT_") and ours.get(name) != environment.get(name):
                 return f"{name} is another in the environment"
         return None

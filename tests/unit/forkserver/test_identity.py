@@ -64,3 +64,12 @@ def test_variables_that_were_read_must_be_the_same(
     tmp_path: Path, ours: dict[str, str], theirs: dict[str, str], why: str | None
 ) -> None:
     assert identity(tmp_path, **ours).differs(theirs) == why
+
+
+def test_what_importing_has_set_is_no_difference_for_who_was_forked(tmp_path: Path) -> None:
+    """MLflow puts an id into the environment: a command that was forked asks for its runs with it."""
+    preloaded = Preloaded(read={"READ"}, added={"READ": "theirs"})
+    made = Identity(tmp_path, preloaded, since=time.time())
+    assert made.differs({"READ": "theirs"}) is None
+    assert made.differs({}) is None
+    assert made.differs({"READ": "another"}) == "READ is another in the environment"
