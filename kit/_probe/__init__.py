@@ -51,6 +51,7 @@ _PREPARED = "KIT_PROBE_PREPARED"
 def prepare(held: tuple[str, ...], hash_seed: int | None) -> None:
     """Begin anew in an interpreter that has what must be settled before it starts; returns where that is done."""
     from kit._probe._threads import ONE_EACH
+    from kit.forkserver._child import is_forked
 
     if os.environ.get(_PREPARED) == str(os.getpid()):
         del os.environ[_PREPARED]
@@ -60,6 +61,9 @@ def prepare(held: tuple[str, ...], hash_seed: int | None) -> None:
         changed["PYTHONHASHSEED"] = str(hash_seed)
     if NATIVE_THREADS in held:
         changed |= ONE_EACH
+    # What was imported before a fork has bound what is to be held fixed.
+    if len(changed) == 1 and not is_forked():
+        return
     os.execve(sys.executable, sys.orig_argv, os.environ | changed)  # noqa: S606
 
 

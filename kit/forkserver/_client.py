@@ -24,6 +24,7 @@ OFF = "KIT_FORKSERVER"
 _PATIENCE = 10.0
 """Seconds: a server forks at once, or is stopped, or the machine is out of memory."""
 _NOT_WARM = ("--pdb", "--cron", "--cold", "--profile", "--help", "-h")
+_FORKED = ("run", "runs", "show", "logs", "status", "schedule")
 _RELAYED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGALRM")
 
 
@@ -121,7 +122,7 @@ def run_command(arguments: Sequence[str]) -> int | None:
 
 
 def _is_for_a_fork(arguments: Sequence[str]) -> bool:
-    if not arguments or arguments[0] != "run" or sys.argv[1:] != list(arguments):
+    if not arguments or arguments[0] not in _FORKED or sys.argv[1:] != list(arguments):
         return False
     return not any(argument.partition("=")[0] in _NOT_WARM for argument in arguments)
 

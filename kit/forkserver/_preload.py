@@ -42,10 +42,10 @@ UNSAFE = {
 """Modules that are imported after the fork only, and why. One that starts a thread while it is imported joins them."""
 
 _OWN = (
-    "typer", "rich.console", "rich.table", "rich.text", "rich.progress", "rich.live",
-    "kit.cli._main", "kit.cli.app", "kit.cli.run", "kit.cli._watch", "kit.execution", "kit.executors.local",
-    "kit.sweeps", "kit.stores.sql", "kit.trackers.mlflow", "kit.capsule", "kit.crash", "kit.recovery",
-    "sqlite3", "psutil", "hydra", "hydra.core.global_hydra", "omegaconf", "mlflow", "mlflow.tracking",
+    "typer", "rich.console", "rich.table", "rich.text", "rich.progress", "rich.live", "kit.cli._main", "kit.cli.app",
+    "kit.cli.run", "kit.cli.runs", "kit.cli.status", "kit.cli.schedules", "kit.cli._watch", "kit.execution",
+    "kit.executors.local", "kit.sweeps", "kit.stores.sql", "kit.trackers.mlflow", "kit.capsule", "kit.crash",
+    "kit.recovery", "sqlite3", "psutil", "hydra", "hydra.core.global_hydra", "omegaconf", "mlflow", "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store",
 )  # fmt: skip
 LEARNED = "imported"
