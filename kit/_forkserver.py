@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,9 +34,11 @@ __all__ = ["main"]
 _IDLE = 30 * 60.0
 """Seconds without a request after which it leaves."""
 _SETTLED = 5.0
-"""The same, after which it begins again with more."""
+"""The same, after which it imports what runs have imported beyond that."""
 _SLOW = 2.0
 """Seconds that a request may take to come whole."""
+_JUST_NOW = 1.0
+"""Seconds within which what is installed is not looked at again."""
 _WAITING = 64
 _UNSAFE = "KIT_FORKSERVER_UNSAFE"
 """What a server has found not to cross a fork, for the one that takes its place."""
@@ -49,20 +51,24 @@ class Server:
         self,
         root: Path,
         preloaded: Preloaded,
-        identity: Identity,
+        unsafe: Sequence[str],
+        since: float,
         listening: socket.socket,
         lock: filelock.BaseFileLock,
     ) -> None:
         self._root = root
+        self._list = Path(folder_of(str(root))) / LEARNED
         self._preloaded = preloaded
-        self._identity = identity
+        self._unsafe = unsafe
+        self._since = since
+        self._identity = Identity(root, preloaded, since)
         self._listening = listening
         self._lock = lock
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, socket.socket] = {}
         self._began = time.time()
         self._forked = 0
-        self.dismissed = False
+        self._looked = 0.0
         self._wakeup, self._wakeup_out = socket.socketpair()
         for end in (self._wakeup, self._wakeup_out):
             end.setblocking(False)
@@ -72,24 +78,34 @@ class Server:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def serve(self) -> None:
-        """Until nobody has asked for a while, it is told to stop, or what it has imported is not what is there."""
+        """Until nobody has asked for a while, it is told to stop, or what it has imported is not what is there.
+
+        Raises:
+            ThreadStarted: If what runs have imported meanwhile has started a thread.
+        """
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
         while self._listening.fileno() >= 0 or self._commands:
-            ready = self._selector.select(self._pause())
+            outgrown = not self._commands and state_of(str(self._list)) != self._preloaded.list_state
+            ready = self._selector.select(_SETTLED if outgrown else _IDLE)
             for key, _ in ready:
                 handle: Callable[[], None] = key.data
                 handle()
-            if not ready and not self._commands:
+            if not ready and outgrown:
+                self._grow()
+            elif not ready and not self._commands:
                 self._stop()
 
-    def _pause(self) -> float:
-        """How long to wait for the next request: not for long, if runs have imported what is not here."""
-        return _SETTLED if self.is_outgrown() else _IDLE
-
-    def is_outgrown(self) -> bool:
-        """Whether there is more to import than was."""
-        return state_of(os.path.join(folder_of(str(self._root)), LEARNED)) != self._preloaded.list_state
+    def _grow(self) -> None:
+        """Import what runs have imported beyond what is here."""
+        own = _child.open_descriptors()
+        try:
+            preload(self._list, self._unsafe, found=self._preloaded)
+        except ThreadStarted:
+            self._stop()
+            raise
+        _settle(own)
+        self._identity = Identity(self._root, self._preloaded, self._since)
 
     def _stop(self) -> None:
         """Fork nothing more; who was forked has its end told."""
@@ -103,7 +119,6 @@ class Server:
     def _on_signal(self) -> None:
         numbers = self._wakeup.recv(256)
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
-            self.dismissed = True
             self._stop()
         with contextlib.suppress(ChildProcessError):
             while True:
@@ -141,7 +156,6 @@ class Server:
             _wire.answer(link, _wire.TOLD, self._status())
             link.close()
             if request.kind == "stop":
-                self.dismissed = True
                 self._stop()
             return
         if (why := self._unsuited(peer, request)) is not None:
@@ -155,8 +169,8 @@ class Server:
         if request.kind == "command":
             self._commands[pid] = link
             self._selector.register(link, selectors.EVENT_READ, lambda: self._client_left(pid, link))
-        _wire.answer(link, _wire.BEGUN, pid)
-        if request.kind != "command":
+        else:
+            _wire.answer(link, _wire.BEGUN, pid)
             link.close()
 
     def _unsuited(self, peer: Peer, request: _wire.Request) -> str | None:
@@ -166,12 +180,13 @@ class Server:
             return "the interpreter is another"
         if (why := peer.differs() or self._identity.differs(request.environment)) is not None:
             return why
-        # What was forked here a moment ago has what it has from here.
-        if not peer.is_child_of(os.getpid()) and (why := self._identity.changed()) is not None:
-            self.dismissed = True  # who is told this starts another
-            self._stop()
-            return why
-        return None
+        # A command that was forked a moment ago asks for its supervisor.
+        if peer.is_child_of(os.getpid()) and time.monotonic() - self._looked < _JUST_NOW:
+            return None
+        if (why := self._identity.changed()) is not None:
+            self._stop()  # who is told this starts another
+        self._looked = time.monotonic()
+        return why
 
     def _client_left(self, pid: int, link: socket.socket) -> None:
         """Who asked was killed, else it would have waited: so is the command that it was."""
@@ -194,6 +209,8 @@ class Server:
             environment = self._identity.with_added(request.environment)
             shown = [sys.executable, *_SHOWN[request.kind], *request.arguments[0 if is_command else 1 :]]
             _child.become(request.arguments, environment, shown=shown, ignored=peer.ignored, blocked=peer.blocked)
+            if is_command:  # said here, so that nothing it says of its end can come before
+                _wire.answer(link, _wire.BEGUN, os.getpid())
             _MAINS[request.kind]()
 
         def tell(code: int) -> None:
@@ -249,21 +266,23 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         unsafe = os.environ.pop(_UNSAFE, "").split()
         os.environ.pop(_ROOM, None)
+        environment, own = dict(os.environ), _child.open_descriptors()
         try:
             preloaded = preload(folder / LEARNED, unsafe)
             warm(root)
+            _settle(own)
+            Server(root, preloaded, unsafe, since, _listen(folder, name), lock).serve()
         except ThreadStarted as error:
             lock.release()
-            _begin_again([*unsafe, error.module])
-        identity = Identity(root, preloaded, since)
-        _child.libraries_are_open()
-        gc.collect()
-        gc.freeze()  # so that a child's collector leaves the pages shared
-        server = Server(root, preloaded, identity, _listen(folder, name), lock)
-        server.serve()
-        if server.is_outgrown() and not server.dismissed:
-            _begin_again(unsafe)
+            _begin_again([*unsafe, error.module], environment)
     return 0
+
+
+def _settle(own: set[int]) -> None:
+    """Have what was imported be as it is to be in every child. `own` are the descriptors that they do not keep."""
+    _child.libraries_are_open(own)
+    gc.collect()
+    gc.freeze()  # so that a child's collector leaves the pages shared
 
 
 def _listen(folder: Path, name: str) -> socket.socket:
@@ -276,8 +295,8 @@ def _listen(folder: Path, name: str) -> socket.socket:
     return listening
 
 
-def _begin_again(unsafe: list[str]) -> NoReturn:
-    environment = os.environ | {_UNSAFE: " ".join(unsafe), _ROOM: " " * _child.PADDING}
+def _begin_again(unsafe: list[str], environment: dict[str, str]) -> NoReturn:
+    environment = environment | {_UNSAFE: " ".join(unsafe), _ROOM: " " * _child.PADDING}
     os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606
 
 

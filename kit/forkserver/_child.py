@@ -17,7 +17,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["PADDING", "become", "close_others", "end", "is_forked", "libraries_are_open", "run_as_main"]
+__all__ = [
+    "PADDING",
+    "become",
+    "close_others",
+    "end",
+    "is_forked",
+    "libraries_are_open",
+    "open_descriptors",
+    "run_as_main",
+]
 
 PADDING = 1 << 15
 """Bytes that a server's command line and environment have room for, each, so that its children can show their own."""
@@ -27,19 +36,20 @@ _forked = False
 _of_libraries: set[int] = set()
 
 
-def libraries_are_open() -> None:
-    """In a server: what is open now belongs to what was imported, and its children keep it."""
-    _of_libraries.update(_open_descriptors())
+def libraries_are_open(own: set[int]) -> None:
+    """In a server: what is open now, but for its own, belongs to what was imported, and its children keep it."""
+    _of_libraries.update(open_descriptors() - own)
 
 
 def close_others(*kept: int) -> None:
     """In a child: what is open beyond the standard streams, what libraries opened, and these."""
-    for descriptor in _open_descriptors() - _of_libraries - {0, 1, 2, *kept}:
+    for descriptor in open_descriptors() - _of_libraries - {0, 1, 2, *kept}:
         with contextlib.suppress(OSError):  # that of the listing itself is gone by now
             os.close(descriptor)
 
 
-def _open_descriptors() -> set[int]:
+def open_descriptors() -> set[int]:
+    """The numbers of what this process has open; that of the look itself among them."""
     return set(map(int, os.listdir("/proc/self/fd")))
 
 

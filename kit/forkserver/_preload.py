@@ -75,17 +75,19 @@ class Preloaded:
     files: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
 
 
-def preload(names: Path, unsafe: Iterable[str] = ()) -> Preloaded:
+def preload(names: Path, unsafe: Iterable[str] = (), *, found: Preloaded | None = None) -> Preloaded:
     """Import what is there and can be; says what it read to do so.
 
     Args:
         names: The file that lists what to import beside kit's own.
         unsafe: What turned out not to cross a fork.
+        found: What this process has from an earlier call, which is added to.
 
     Raises:
         ThreadStarted: If importing has started a thread, which cannot be taken back.
     """
-    found = Preloaded(environment=dict(os.environ), list_state=state_of(str(names)))
+    found = found or Preloaded(environment=dict(os.environ))
+    found.list_state = state_of(str(names))
     refused = {**dict.fromkeys(unsafe, "starts a thread while it is imported"), **UNSAFE}
     wanted = dict.fromkeys((*_OWN, *learned(names)))
     with _reading_noted(found), warnings.catch_warnings():
