@@ -33,6 +33,8 @@ __all__ = ["main"]
 
 _IDLE = 30 * 60.0
 """Seconds without a request after which it leaves."""
+_LOOKS = 60.0
+"""Seconds after which it looks whether it can still be of use."""
 _SETTLED = 5.0
 """The same, after which it imports what runs have imported beyond that."""
 _SLOW = 2.0
@@ -58,6 +60,7 @@ class Server:
     ) -> None:
         self._root = root
         self._list = Path(folder_of(str(root))) / LEARNED
+        self._socket = self._list.with_name(name_of(sys.prefix))
         self._preloaded = preloaded
         self._unsafe = unsafe
         self._since = since
@@ -69,6 +72,7 @@ class Server:
         self._began = time.time()
         self._forked = 0
         self._looked = 0.0
+        self._asked = time.monotonic()
         self._wakeup, self._wakeup_out = socket.socketpair()
         for end in (self._wakeup, self._wakeup_out):
             end.setblocking(False)
@@ -87,14 +91,18 @@ class Server:
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
         while self._listening.fileno() >= 0 or self._commands:
             outgrown = not self._commands and state_of(str(self._list)) != self._preloaded.list_state
-            ready = self._selector.select(_SETTLED if outgrown else _IDLE)
+            ready = self._selector.select(_SETTLED if outgrown else _LOOKS)
             for key, _ in ready:
                 handle: Callable[[], None] = key.data
                 handle()
             if not ready and outgrown:
                 self._grow()
-            elif not ready and not self._commands:
+            elif not ready and not self._commands and self._is_of_no_use():
                 self._stop()
+
+    def _is_of_no_use(self) -> bool:
+        """Whether nobody has asked for long, or nobody can any more: the project was removed, say."""
+        return time.monotonic() - self._asked > _IDLE or not self._socket.exists()
 
     def _grow(self) -> None:
         """Import what runs have imported beyond what is here."""
@@ -112,7 +120,7 @@ class Server:
         if self._listening.fileno() >= 0:
             self._selector.unregister(self._listening)
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(folder_of(str(self._root)), name_of(sys.prefix)))
+                self._socket.unlink()
             self._listening.close()
             self._lock.release()  # another may take its place, though commands of this one go on
 
@@ -135,6 +143,7 @@ class Server:
 
     def _accept(self) -> None:
         link, _ = self._listening.accept()
+        self._asked = time.monotonic()
         link.settimeout(_SLOW)
         descriptors: list[int] = []
         try:
