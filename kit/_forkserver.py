@@ -22,7 +22,7 @@ from typing import NoReturn
 import filelock
 
 from kit.forkserver import _child, _wire
-from kit.forkserver._client import folder_of, name_of
+from kit.forkserver._client import folder_of, own_name
 from kit.forkserver._identity import Identity
 from kit.forkserver._peer import Peer, peer_of
 from kit.forkserver._preload import LEARNED, Preloaded, ThreadStarted, preload, state_of
@@ -60,7 +60,7 @@ class Server:
     ) -> None:
         self._root = root
         self._list = Path(folder_of(str(root))) / LEARNED
-        self._socket = self._list.with_name(name_of(sys.prefix))
+        self._socket = self._list.with_name(own_name())
         self._preloaded = preloaded
         self._unsafe = unsafe
         self._since = since
@@ -265,7 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
     root = Path((arguments or sys.argv[1:])[0])
     since = time.time()
     folder = Path(folder_of(str(root)))
-    name = name_of(sys.prefix)
+    name = own_name()
     with contextlib.ExitStack() as stack:
         # Whoever comes second leaves: one is enough.
         lock = filelock.FileLock(folder / f"{name}.lock", timeout=0)

@@ -114,8 +114,7 @@ class LocalExecutor:
                 descriptors = {0: stdin, 1: log, 2: log, _LINK: link}
                 command = [_SUPERVISOR, *arguments, "--client", str(_LINK)]
                 answer, _ = _client.ask(server, "supervisor", command, os.environ, descriptors)
-            if answer == _client.BEGUN:
-                return True
+            return answer == _client.BEGUN
         _starting.start(root)
         return False
 

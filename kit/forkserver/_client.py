@@ -11,7 +11,7 @@ import zlib
 from kit.forkserver import _wire
 from kit.forkserver._wire import BEGUN, COLD, TOLD
 
-__all__ = ["BEGUN", "COLD", "OFF", "TOLD", "ask", "connect", "folder_of", "name_of", "run_command", "unsuited"]
+__all__ = ["BEGUN", "COLD", "OFF", "TOLD", "ask", "connect", "folder_of", "own_name", "run_command", "unsuited"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +33,17 @@ def folder_of(root: str) -> str:
     return os.path.join(root, ".kit", "forkserver")
 
 
-def name_of(prefix: str) -> str:
-    """What the server of an environment is called there; its request says which it is, should two have one name."""
-    return f"{zlib.crc32(os.fsencode(prefix)):08x}"
+def own_name() -> str:
+    """What the server is called there that could fork a process like this one: for its environment, its container and
+    its session, since what is forked lives and dies with them. A request is compared in full, should two have one name.
+
+    Raises:
+        OSError: If there is no /proc.
+    """
+    with open("/proc/self/cgroup", "rb") as file:
+        group = file.read()
+    place = os.readlink("/proc/self/ns/pid")
+    return f"{zlib.crc32(os.fsencode(f'{sys.prefix}:{place}:') + group):08x}"
 
 
 def unsuited() -> str | None:
@@ -61,7 +69,7 @@ def connect(root: str) -> socket.socket | None:
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         link.settimeout(_PATIENCE)
-        link.connect(f"/proc/self/fd/{folder}/{name_of(sys.prefix)}")
+        link.connect(f"/proc/self/fd/{folder}/{own_name()}")
     except OSError:
         link.close()
         return None

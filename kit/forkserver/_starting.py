@@ -28,7 +28,7 @@ def start(root: Path) -> None:
 
     What prevents it is in its log: the run that this was for has nothing to do with it.
     """
-    if _client.unsuited() is not None:
+    if _client.unsuited() is not None or any(one.poll() is None for one in _started):
         return
     folder = Path(_client.folder_of(str(root)))
     environment = with_defaults(dict(os.environ)) | {
@@ -38,7 +38,7 @@ def start(root: Path) -> None:
     }
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-        with (folder / f"{_client.name_of(sys.prefix)}.log").open("wb") as log:
+        with (folder / f"{_client.own_name()}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "kit._forkserver", str(root), " " * _child.PADDING],
                 stdin=subprocess.DEVNULL,
@@ -48,7 +48,7 @@ def start(root: Path) -> None:
                 env=environment,
                 start_new_session=True,
             )
-        _started[:] = [*(one for one in _started if one.poll() is None), process]
+        _started[:] = [process]
 
 
 def remember(root: Path) -> None:
