@@ -150,9 +150,14 @@ def forkserver(root: Path, env: Mapping[str, str]) -> Iterator[None]:
 
 
 def stop_forkservers(folder: Path) -> None:
-    """Those of all projects below `folder`, for tests that let commands start them."""
-    for place in folder.rglob(".kit/forkserver"):
-        stop(place.parent.parent)
+    """Those of all projects below `folder`, whatever their environments, for tests that let commands start them."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            words = process.cmdline()
+            if "kit._forkserver" in words and any(
+                word.startswith(f"{folder}/") or word == str(folder) for word in words
+            ):
+                process.terminate()
 
 
 def on_screen(root: Path, *arguments: str, env: Mapping[str, str] | None = None, code: int = 0) -> list[str]:

@@ -111,7 +111,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(scope="module", params=PLACES)
+# Slow ones are not measured for coverage, and who is measured is not forked.
+@pytest.fixture(scope="module", params=["local", pytest.param("forkserver", marks=pytest.mark.slow)])
 def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[Path]:
     root = new_project(tmp_path_factory.mktemp("executors") / "tiny", FILES)
     if not PLACES[request.param]:

@@ -22,6 +22,8 @@ from kit.forkserver._control import status
 from kit.outcomes import ABANDONED
 from tests.support import KIT, commit_all, environment, forkserver, kit, new_project, processes_of, start_kit, until
 
+pytestmark = pytest.mark.slow  # the others are measured for coverage, and who is measured is not forked
+
 TASKS = """
     import json
     import os
