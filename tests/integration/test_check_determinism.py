@@ -164,15 +164,14 @@ def test_a_generator_without_a_seed(root: Path, check: Check) -> None:
     assert place["code"] == "rng = np.random.default_rng()  # here"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "code", "kind", "named"),
     [
-        ("random_fault", RANDOM, "generator", "sample.txt"),
-        ("pool_fault", POOL, "threads", "total"),
-        ("words_fault", WORDS, "hash order", "total"),
-        ("objects_fault", OBJECTS, "hash order", "total"),
-        ("clock_fault", CLOCK, "time", "seconds"),
+        pytest.param("random_fault", RANDOM, "generator", "sample.txt", marks=pytest.mark.exhaustive),
+        pytest.param("pool_fault", POOL, "threads", "total", marks=pytest.mark.slow),
+        pytest.param("words_fault", WORDS, "hash order", "total", marks=pytest.mark.exhaustive),
+        pytest.param("objects_fault", OBJECTS, "hash order", "total", marks=pytest.mark.slow),
+        pytest.param("clock_fault", CLOCK, "time", "seconds", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_fault_is_named_with_its_place(root: Path, check: Check, name: str, code: str, kind: str, named: str) -> None:
