@@ -199,6 +199,13 @@ class Terminal:
         """As Ctrl-C does: the terminal tells the command, and nobody else."""
         self.process.send_signal(signal.SIGINT)
 
+    def is_interrupted(self) -> None:
+        """Ctrl-C until there is another prompt: one that comes before the line is being read is not seen."""
+        self.interrupts()
+        while not select.select([self._ours], [], [], 5.0)[0]:
+            self.interrupts()
+        self.sees("(Pdb) ")
+
     def ends(self) -> tuple[int, str]:
         """Its exit code, and what it showed at last."""
         rest = b""
@@ -397,8 +404,7 @@ class TestOnATerminal:
             len(line) <= 80 for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines() if "/" not in line
         )
         assert "3\r\n" in opened.types("p self.depth")
-        opened.interrupts()
-        opened.sees("(Pdb) ")
+        opened.is_interrupted()
         opened.presses("\x04")
         assert opened.ends()[0] == 0
 

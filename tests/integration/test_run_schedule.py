@@ -249,7 +249,7 @@ def test_due_is_the_last_instant(place: Place, typed: Callable[..., Done]) -> No
         (["--schedule", "nightly", "--dry-run"], ["--schedule and --dry-run exclude each other"]),
         (["--schedule", "nightly", "steps=4"], ["--schedule does not take overrides", "the schedule's file"]),
         (["--schedule", "nightly", "--timeout", "5"], ["--schedule does not take --timeout"]),
-        (["--schedule", "nightly", "--jobs", "2"], ["--schedule does not take --jobs"]),
+        (["--schedule", "nightly", "--jobs", "2"], ["--jobs is for the trials of a sweep"]),
         (["--schedule", "nightly", "--tag", "a=b"], ["--schedule does not take --tag"]),
         (["--cron", "61 * * * *"], ["'61' is no minute", "0 2 * * *"]),
         (["--cron", "0 2 * *"], ["five fields"]),
@@ -261,7 +261,7 @@ def test_due_is_the_last_instant(place: Place, typed: Callable[..., Done]) -> No
         (["--cron", "0 2 * * *", "+timeout=never"], ["timeout"]),
         (["--cron", "0 2 * * *", "--json"], ["--cron does not take --json"]),
         (["--cron", "0 2 * * *", "--name", "x"], ["--cron does not take --name"]),
-        (["--cron", "0 2 * * *", "-j", "2"], ["--cron does not take --jobs"]),
+        (["--cron", "0 2 * * *", "-j", "2"], ["--jobs is for the trials of a sweep"]),
         (["--cron", "0 2 * * *", "-m"], ["--cron and -m exclude each other"]),
     ],
 )
