@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.support import environment, kit, new_project
 
-PAGE = (REPOSITORY / "docs/reference/check.md").read_text()
+PAGE = (REPOSITORY / "docs/reference/check-determinism.md").read_text()
 _VARIES = (
     (r"\b[0-9a-f]{10}\b", "ID"),
     (r"\b(run|diff|logs) [0-9a-f]{4,10}\b(?: [0-9a-f]{4,10}\b)?", r"\1 ID"),

@@ -1,0 +1,1 @@
+"""One rule a file; `kit.checks.registry` lists them."""
