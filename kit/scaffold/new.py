@@ -19,7 +19,7 @@ from kit.scaffold.answers import NAME, Answer
 from kit.scaffold.effects import ALL, Effect, Observer, run_effects
 from kit.scaffold.place import conflicts, merge_into, move_into_place, refuse_existing, workspace
 from kit.scaffold.render import Rendered, render_project, write_cruft
-from kit.scaffold.source import kit_source, template_origin
+from kit.scaffold.source import REQUIREMENT, kit_source, template_origin
 from kit.scaffold.template import Question, Template, default_answer, load_template, project_folder, template_root
 
 __all__ = ["Ask", "NewProject", "Request", "new_project", "unfinished"]
@@ -28,7 +28,6 @@ Ask = Callable[[Question, Answer], Answer]
 """Asks a person one question, given the default."""
 
 _AUTHOR = "author"
-_SOURCE = "_kit_requirement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def new_project(request: Request, *, ask: Ask | None = None, observer: Observer 
     template = load_template(template_root())
     answers = _answers(template, request, ask)
     folder = check.check_folder(project_folder(template, answers), name=str(answers[NAME]))
-    answers.setdefault(_SOURCE, kit_source().requirement)
+    answers.setdefault(REQUIREMENT, kit_source().requirement)
     if request.into is None:
         root = (request.output_dir.resolve()) / folder
         refuse_existing(root)

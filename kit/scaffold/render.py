@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,22 +70,26 @@ def render_project(template: Template, answers: Mapping[str, Answer], workspace:
     return Rendered(folder, context)
 
 
-def write_cruft(rendered: Rendered, template: Template, origin: Origin) -> None:
+def write_cruft(
+    rendered: Rendered, template: Template, origin: Origin, *, checkout: str | None = None, skip: Sequence[str] = ()
+) -> None:
     """Write `.cruft.json`, by which `cruft check`, `diff` and `update` know the template and the answers.
 
     Args:
         rendered: The project.
         template: What it was rendered from.
         origin: Where cruft finds the template.
+        checkout: The branch or tag that updates follow; None for the template's default branch.
+        skip: Paths that updates leave alone.
     """
     context = {name: value for name, value in rendered.context.items() if name not in _CALL_DETAILS}
     state: dict[str, Any] = {
         "template": origin.template,
         "commit": origin.commit,
-        "checkout": None,
+        "checkout": checkout,
         "context": {"cookiecutter": context | {"_template": origin.template, "_commit": origin.commit}},
         "directory": template.directory,
-        "skip": [],
+        "skip": list(skip),
     }
     text = json.dumps(state, ensure_ascii=False, indent=2) + "\n"
     (rendered.folder / ".cruft.json").write_text(text, "utf-8")

@@ -14,9 +14,22 @@ from kit._git import run
 from kit.errors import KitError
 from kit.scaffold.template import template_root
 
-__all__ = ["DISTRIBUTION", "Origin", "Source", "kit_source", "parse_source", "published_origin", "template_origin"]
+__all__ = [
+    "DISTRIBUTION",
+    "REQUIREMENT",
+    "Origin",
+    "Source",
+    "kit_source",
+    "parse_source",
+    "published_origin",
+    "requirement_at",
+    "template_origin",
+    "written_requirement",
+]
 
 DISTRIBUTION = "mlekit"
+REQUIREMENT = "_kit_requirement"
+"""The template's variable for what a project asks for kit; where it is empty, the template finds out by itself."""
 _TAG = re.compile(r"v?\d+(\.\d+)+\S*")
 
 
@@ -76,6 +89,17 @@ def parse_source(direct_url: str | None, version: str) -> Source:
     if "dir_info" in record:
         return Source(f"{DISTRIBUTION} @ {url}", repository=unquote(urlsplit(url).path))
     return Source(f"{DISTRIBUTION} @ {url}")
+
+
+def written_requirement(pyproject: str) -> str | None:
+    """What a project's pyproject.toml asks for kit; None if it does not."""
+    found = re.search(rf'"({DISTRIBUTION}(?![\w.-])[^"\n]*)"', pyproject)
+    return found and found[1]
+
+
+def requirement_at(requirement: str, before: str, after: str) -> str:
+    """A requirement of kit's repository at one commit or tag, at another one; any other is as it was."""
+    return re.sub(rf"(?<=@){re.escape(before)}(?=#|$)", after, requirement)
 
 
 def template_origin(source: Source) -> Origin | None:

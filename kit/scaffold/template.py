@@ -74,21 +74,28 @@ def template_root() -> Path:
     raise HostError("this installation of kit has no template", where=str(package), fix="Install mlekit again.")
 
 
-def load_template(root: Path) -> Template:
-    """Read the menu's first entry, which is also what `cookiecutter --no-input` takes.
+def load_template(root: Path, directory: str | None = None) -> Template:
+    """Read one template's questions.
+
+    Args:
+        root: The folder of the menu.
+        directory: The template's folder below it. By default, and where there is none any more because the template
+            has moved, the menu's first entry, which is also what `cookiecutter --no-input` takes.
 
     Raises:
         HostError: If the menu or the template's questions cannot be read.
     """
-    menu = _read_json(root / "cookiecutter.json")
-    try:
-        directory = Path(next(iter(menu["templates"].values()))["path"]).as_posix()
-    except (AttributeError, KeyError, StopIteration, TypeError) as error:
-        raise _broken(root / "cookiecutter.json", "no menu of templates") from error
+    if directory is None or not (root / directory / "cookiecutter.json").is_file():
+        menu = _read_json(root / "cookiecutter.json")
+        try:
+            directory = Path(next(iter(menu["templates"].values()))["path"]).as_posix()
+        except (AttributeError, KeyError, StopIteration, TypeError) as error:
+            raise _broken(root / "cookiecutter.json", "no menu of templates") from error
     variables = _read_json(root / directory / "cookiecutter.json")
     prompts = variables.get("__prompts__", {})
     questions = (_question(name, raw, prompts.get(name)) for name, raw in variables.items())
-    return Template(root, directory, tuple(question for question in questions if question is not None))
+    asked = tuple(question for question in questions if question is not None)
+    return Template(root, directory, asked)
 
 
 def project_folder(template: Template, context: Mapping[str, str | bool]) -> str:

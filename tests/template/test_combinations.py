@@ -78,7 +78,7 @@ def test_the_file_hooks(framework: str, render: Renderer, run: Callable[..., str
     projects = [render(answers) for answers in combinations(framework)]
     files = [project / name for project in projects for name in tree(project)]
     config = yaml.safe_load((projects[0] / ".pre-commit-config.yaml").read_text("utf-8"))
-    checked = {"mypy", "ruff-check", "ruff-format"}
+    checked = {"kit-check", "mypy", "ruff-check", "ruff-format"}
     run(projects[0].parent.parent, "git", "init", "--quiet")
     suffixes = {"yaml": {".yaml", ".yml"}, "toml": {".toml"}, "jupyter": {".ipynb"}}
     for hook in config["repos"][0]["hooks"]:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from kit.scaffold.source import Origin, Source, kit_source, parse_source, published_origin, template_origin
+from kit.scaffold.source import (
+    Origin,
+    Source,
+    kit_source,
+    parse_source,
+    published_origin,
+    requirement_at,
+    template_origin,
+    written_requirement,
+)
 from kit.scaffold.template import template_root
 from tests.conftest import git, write
 
@@ -89,3 +98,23 @@ def test_a_published_kit_names_its_repository() -> None:
     urls = ["Homepage, https://x.org", "Repository, https://x.org/kit.git"]
     assert published_origin(urls, "0.3.0") == Origin("https://x.org/kit.git", "v0.3.0")
     assert published_origin(urls[:1], "0.3.0") is None
+
+
+@pytest.mark.parametrize(
+    ("requirement", "later"),
+    [
+        ("mlekit @ git+https://example.org/kit.git@v0.1.0", "mlekit @ git+https://example.org/kit.git@abc"),
+        ("mlekit[ray] @ git+ssh://git@example.org/kit@v0.1.0#subdirectory=x", "mlekit[ray] @ git+ssh://git@example.org/kit@abc#subdirectory=x"),
+        ("mlekit @ git+https://example.org/kit.git@v0.1.0rc1", "mlekit @ git+https://example.org/kit.git@v0.1.0rc1"),
+        ("mlekit>=0.1.0,<0.2", "mlekit>=0.1.0,<0.2"),
+        ("mlekit @ file:///kit", "mlekit @ file:///kit"),
+    ],
+)  # fmt: skip
+def test_what_names_a_state_of_the_repository_goes_along(requirement: str, later: str) -> None:
+    text = f'dependencies = [\n  "mlekit-plugin",\n  "{requirement}",\n]\n'
+    assert written_requirement(text) == requirement
+    assert requirement_at(requirement, "v0.1.0", "abc") == later
+
+
+def test_who_asks_for_no_kit_has_no_requirement() -> None:
+    assert written_requirement('dependencies = ["mlekits", "numpy"]') is None

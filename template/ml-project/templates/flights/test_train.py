@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import kit
 import pandas as pd
 import pytest
-from kit.testing import fake_run
+from kit.testing import assert_metric, fake_run
+from kit.testing.behaviour import assert_rows_are_independent, assert_sound
 
 from {{ cookiecutter.__package_name }}.data import load
-from {{ cookiecutter.__package_name }}.features import KNOWN_BEFORE_DEPARTURE
+from {{ cookiecutter.__package_name }}.features import (
+    KNOWN_BEFORE_DEPARTURE,
+    features,
+)
 from {{ cookiecutter.__package_name }}.model import Model
 from {{ cookiecutter.__package_name }}.predict import (
     main,
@@ -22,8 +27,6 @@ from {{ cookiecutter.__package_name }}.train import (
     TrainConfig,
     train,
 )
-
-FLOOR = tomllib.loads(Path(__file__).with_name("floor.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,20 @@ def test_the_same_seed_gives_the_same_metrics_to_the_last_bit(
     assert train(config("fast"), fake_run(tmp_path)) == trained.metrics
 
 
-def test_the_experiment_stays_above_the_floor(config: Callable[..., TrainConfig], tmp_path: Path) -> None:
-    metrics = train(config(FLOOR["experiment"]), fake_run(tmp_path))
+def test_the_experiment_stays_above_the_floor(
+    config: Callable[..., TrainConfig], kit_run: kit.Run, kit_floors: Mapping[str, Any]
+) -> None:
+    metrics = train(config(kit_floors["experiment"]), kit_run)
 
-    assert metrics["roc_auc"] >= FLOOR["roc_auc"]
-    assert metrics["log_loss"] <= metrics["baseline_log_loss"] - FLOOR["log_loss_gain"]
+    assert_metric(metrics, "roc_auc", min=kit_floors["roc_auc"])
+    assert_metric(metrics, "log_loss", max=metrics["baseline_log_loss"] - kit_floors["log_loss_gain"])
+
+
+def test_each_flight_has_a_probability_that_no_other_flight_changes(trained: Trained, folder: Path) -> None:
+    model, flights = Model.load(trained.model_file), features(load(folder, [12]).head(200))
+
+    assert_sound(model.predict, flights, low=0, high=1)
+    assert_rows_are_independent(model.predict, flights, tolerance=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])

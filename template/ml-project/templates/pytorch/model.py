@@ -172,7 +172,8 @@ def _network(config: ModelConfig, encoder: Encoder) -> Network:
 
 
 def _numbers(features: pd.DataFrame) -> Tensor:
-    return torch.from_numpy(features[list(NUMERIC)].to_numpy(dtype=np.float32))
+    # A copy: what pandas shares must not be written to, and PyTorch warns of that.
+    return torch.from_numpy(features[list(NUMERIC)].to_numpy(dtype=np.float32, copy=True))
 
 
 def _train_epoch(

@@ -1,0 +1,42 @@
+"""`kit add`: a layer is an answer that was another at first; the template's commit stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kit.errors import UserError
+from kit.scaffold.answers import Answer, nearest
+from kit.scaffold.state import read_state
+from kit.scaffold.update import Update, update
+
+__all__ = ["LAYERS", "add_layer"]
+
+LAYERS: dict[str, tuple[str, Answer]] = {
+    "docker": ("_docker", True),
+    "github": ("ci", "github"),
+    "gitlab": ("ci", "gitlab"),
+}
+"""Each layer's question in the template, and the answer that turns it on."""
+
+
+def add_layer(root: Path, layer: str) -> Update:
+    """Turn a layer on.
+
+    Args:
+        root: The project.
+        layer: Its name.
+
+    Raises:
+        UserError: If there is no such layer, the project has it, or has another in its place.
+    """
+    if layer not in LAYERS:
+        raise UserError(f"there is no layer {layer!r}", fix=nearest(layer, LAYERS))
+    state = read_state(root)
+    question, answer = LAYERS[layer]
+    current = state.context.get(question)
+    if current == answer:
+        return Update(state.commit, state.commit, behind=False)
+    if isinstance(answer, str) and current not in {None, "none"}:
+        fix = f"To have the other in its place: `kit update --set {question}={answer}`."
+        raise UserError(f"the project has {current} for its {question} already", where=str(root), fix=fix)
+    return update(root, given={question: answer}, layer=layer)

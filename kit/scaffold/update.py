@@ -1,0 +1,208 @@
+"""`kit update` and `kit add`: what the template changed, or other answers change, merged into the project.
+
+The template is rendered twice, as it was with the answers of then and as it is with those of now; git merges the
+difference (`merge`). Both come from the template's repository, at the commits that cruft would take as well.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kit._git import GitFailed, environment, run
+from kit.errors import ServiceError, UserError
+from kit.scaffold import answers as check
+from kit.scaffold.answers import Answer
+from kit.scaffold.merge import Merge, apply, merge, part_of, refuse_unready
+from kit.scaffold.migrations import read_migrations
+from kit.scaffold.render import render_project, write_cruft
+from kit.scaffold.source import REQUIREMENT, Origin, requirement_at, written_requirement
+from kit.scaffold.state import NAME, State, read_state
+from kit.scaffold.template import Template, load_template
+
+__all__ = ["Update", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What came of it.
+
+    Attributes:
+        before: The template's commit or tag that the project had.
+        after: The commit that it gets.
+        behind: Whether there is anything to bring.
+        branch: Where it is; None if nothing was to be done, or only shown.
+        conflicts: The files that are left to be solved.
+        lost: Answers that the template does not take any more, and so are its defaults now.
+        dropped: Variables that it does not have any more.
+        renamed: What it calls variables now that it gave another name, by the old one; their answers are kept.
+        chosen: What it calls answers now that it gave another name, by their variables.
+        patch: What would change; only if it was asked for.
+    """
+
+    before: str
+    after: str
+    behind: bool
+    branch: str | None = None
+    conflicts: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    patch: str = ""
+
+
+def update(
+    root: Path,
+    *,
+    given: Mapping[str, object] | None = None,
+    to: str | None = None,
+    layer: str | None = None,
+    only: str | None = None,
+) -> Update:
+    """Bring the newer template into a project.
+
+    Args:
+        root: The project.
+        given: Answers that are to be others now.
+        to: A branch, tag or commit of the template; None for the one that the project follows.
+        layer: The name of what the answers add: the template's commit stays the same.
+        only: `check` asks whether there is anything, `diff` shows it; neither changes the project.
+
+    Raises:
+        UserError: If the project cannot be updated as it is, or an answer cannot be used.
+        ServiceError: If the template's repository cannot be reached.
+    """
+    state = read_state(root)
+    if only is None:
+        refuse_unready(root)
+    with tempfile.TemporaryDirectory(prefix="kit-update-") as name:
+        scratch = Path(name)
+        clone = _clone(state.template, scratch / "clone")
+        state = replace(state, checkout=_followed(clone, state.checkout))
+        before = _commit(clone, state.commit)
+        after = before if layer else _commit(clone, to or state.checkout or "HEAD")
+        if before == after and not given:
+            return Update(state.commit, after, behind=False)
+        if only == "check":
+            return Update(state.commit, after, behind=True)
+        versions = _versions(clone, before, after, state.directory, scratch)
+        if layer and not {question.name for question in versions[1].questions} >= set(given or ()):
+            fix = "Bring the newer template first: `kit update`."
+            raise UserError(f"the project's template has no {layer} yet", where=str(root), fix=fix)
+        moved = read_migrations(versions[1]).move(versions[1], state.context)
+        named = state.commit if before == after else after  # the same tag as in what the project asks for kit
+        merged, lost = _merge(root, state, versions, moved.context, given or {}, named, scratch)
+        dropped = _dropped(*versions, moved.context)
+        folder = part_of(root)[1]
+        conflicts = tuple(path.removeprefix(folder) for path in merged.conflicts)
+        done = Update(
+            state.commit, after, behind=True, conflicts=conflicts, lost=lost, dropped=dropped,
+            renamed=moved.renamed, chosen=moved.chosen,
+        )  # fmt: skip
+        if only == "diff":
+            patch = run(root, "diff", "--no-ext-diff", "HEAD", merged.tree)
+            return replace(done, patch=patch.decode("utf-8", "replace"))
+        branch = _branch(folder, f"add-{layer}" if layer else f"update-{after[:12]}")
+        apply(root, merged, branch=branch)
+        return replace(done, branch=branch)
+
+
+def _branch(folder: str, name: str) -> str:
+    """The branch; it names the project's folder, where there is one: its neighbours are updated as well."""
+    return "/".join(filter(None, ("kit", "-".join(re.findall(r"[\w-]+", folder)), name)))
+
+
+def _merge(
+    root: Path,
+    state: State,
+    versions: tuple[Template, Template],
+    context: Mapping[str, object],
+    given: Mapping[str, object],
+    after: str,
+    scratch: Path,
+) -> tuple[Merge, tuple[str, ...]]:
+    old, new = versions
+    were = _answers(old, state.context)[0]
+    kept, lost = _answers(new, context)
+    requirement = were.get(REQUIREMENT) or written_requirement((root / "pyproject.toml").read_text("utf-8"))
+    if requirement:  # kit and its template are one repository: what names a state of it goes along
+        were[REQUIREMENT] = str(requirement)
+        kept[REQUIREMENT] = requirement_at(str(requirement), state.commit, after)
+    kept |= check.check_answers(new.questions, given, where="--set")
+    folders = [scratch / "old", scratch / "new"]
+    for folder in folders:
+        folder.mkdir()
+    was = render_project(old, were, folders[0])
+    now = render_project(new, kept, folders[1])
+    # As the project has it, so that its writer does not matter: the new one then always applies.
+    shutil.copyfile(root / NAME, was.folder / NAME)
+    write_cruft(now, new, Origin(state.template, after), checkout=state.checkout, skip=state.skip)
+    added = ", ".join(f"{name.lstrip('_')}={value}" for name, value in given.items())
+    part = part_of(root)[1].rstrip("/")
+    message = f"Update the template{part and f' of {part}'} to {after[:12]}" + (f", with {added}" if added else "")
+    return merge(root, was.folder, now.folder, scratch, message=message, leave=state.skips), lost
+
+
+def _answers(template: Template, context: Mapping[str, object]) -> tuple[dict[str, Answer], tuple[str, ...]]:
+    """The recorded answers that the template still takes, and the names of those that it does not."""
+    kept, lost = {}, []
+    for question in template.questions:
+        if question.name in context:
+            try:
+                kept[question.name] = check.check_answer(question, context[question.name], where=NAME)
+            except UserError:
+                lost.append(question.name)
+    return kept, tuple(lost)
+
+
+def _dropped(old: Template, new: Template, context: Mapping[str, object]) -> tuple[str, ...]:
+    """The answers to what the template does not ask any more, under any name."""
+    asked = {question.name for question in new.questions}
+    return tuple(one.name for one in old.questions if one.name in context and one.name not in asked)
+
+
+def _clone(template: str, folder: Path) -> Path:
+    try:
+        run(folder.parent, "clone", "--quiet", "--no-checkout", "--", template, str(folder),
+            env=environment(remotes=True))  # fmt: skip
+    except GitFailed as error:
+        lines = [line for line in error.stderr.splitlines() if line.strip()]
+        reason = lines[0].removeprefix("fatal: ") if lines else "git gave no reason"
+        fix = f"Check that it is there and can be reached: `git ls-remote {template}`."
+        raise ServiceError(f"the template cannot be had: {reason}", where=template, fix=fix) from error
+    return folder
+
+
+def _commit(clone: Path, revision: str) -> str:
+    """The commit that a tag, a commit or a branch stands for; a branch is the remote's."""
+    for name in (revision, f"origin/{revision}"):
+        argv = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        found = run(clone, *argv, accept=(0, 1, 128)).decode().split()
+        if found:
+            return found[-1]
+    fix = "Name another with `--to`, or mend `commit` in .cruft.json."
+    raise UserError(f"the template has no version {revision!r}", where=NAME, fix=fix)
+
+
+def _followed(clone: Path, checkout: str | None) -> str | None:
+    """The branch that the project follows. What `cruft create --checkout` began with, a tag, would never be newer."""
+    if checkout is None:
+        return None
+    argv = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/remotes/origin/{checkout}")
+    if run(clone, *argv, accept=(0, 1, 128)):
+        return checkout
+    _commit(clone, checkout)
+    return None
+
+
+def _versions(clone: Path, before: str, after: str, directory: str | None, scratch: Path) -> tuple[Template, Template]:
+    """The template as it was and as it is, wherever its folder is now."""
+    folders = scratch / "before", scratch / "after"
+    for commit, folder in zip((before, after), folders, strict=True):
+        run(clone, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+    return load_template(folders[0], directory), load_template(folders[1], directory)
