@@ -1,4 +1,4 @@
-"""For a project's own tests: its config as a run would get it, its schedules, and a run that tracks nothing."""
+"""A project's config and schedules as a run would get them, and a run that tracks nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kit.schedule import Schedule
 from kit.schedules import Schedules
 from kit.trackers.spool import Spool
 
-__all__ = ["compose_config", "fake_run", "load_schedule", "typed_config"]
+__all__ = ["compose_config", "fake_run", "load_schedule", "task_config", "typed_config"]
 
 T = TypeVar("T")
 
@@ -41,6 +41,19 @@ def typed_config(schema: type[T], overrides: Sequence[str] = (), *, root: Path |
     """
     composed = _composed(overrides, root)
     return config.typed(composed.config, schema, where=composed.origins.get)
+
+
+def task_config(overrides: Sequence[str] = (), *, root: Path | None = None) -> Any:
+    """What the task would be given by `kit run OVERRIDES`: its dataclass, whichever that is, a DictConfig or a dict.
+
+    The task is imported, as a run does.
+
+    Raises:
+        UserError: If it does not compose, there is no such task, or a value does not fit what it takes.
+    """
+    composed = _composed(overrides, root)
+    task = config.load_task(composed.task, open_project(root or Path.cwd()).root)
+    return config.task_config(config.task_parameters(task), composed.config, where=composed.origins.get)
 
 
 def load_schedule(name: str, *, root: Path | None = None) -> Schedule:
