@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NoReturn, Protocol
 
+from kit._process import descendants
 from kit._seeding import HASH_SEED
 from kit.forkserver._child import become, close_others, end, is_forked, run_as_main
 from kit.forkserver._identity import with_defaults
 
-__all__ = ["Process", "begin", "run_environment"]
+__all__ = ["Process", "begin", "reap_and_count", "run_environment"]
 
 _MODULE = ["-P", "-m"]
 
@@ -63,7 +64,8 @@ def begin(
     """
     # No thread crosses a fork: a command may have some by now.
     if is_forked() and threading.active_count() == 1 and command[0] == sys.executable and list(command[1:3]) == _MODULE:
-        return _Forked(partial(_be, command, streams, folder, environment, keep, session=session))
+        be = partial(_be, command, streams, folder, environment, keep, session=session)
+        return _Forked(be, session=session)
     stdin, stdout, stderr = streams
     return subprocess.Popen(
         command,
@@ -78,18 +80,27 @@ def begin(
     )
 
 
+def reap_and_count() -> int:
+    """Collect those that have ended; how many descendants are left."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return len(descendants(os.getpid()))
+
+
 class _Forked:
     """A copy of this process, made into something else."""
 
-    def __init__(self, be: Callable[[], NoReturn]) -> None:
+    def __init__(self, be: Callable[[], NoReturn], *, session: bool) -> None:
         self.returncode: int | None = None
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
             be()
-        with contextlib.suppress(OSError):  # it did so itself, or is gone
-            os.setpgid(self.pid, self.pid)
+        if not session:  # who leads a group already may not begin a session
+            with contextlib.suppress(OSError):  # it did so itself, or is gone
+                os.setpgid(self.pid, self.pid)
 
     def poll(self) -> int | None:
         if self.returncode is None:

@@ -27,13 +27,16 @@ from kit.errors import HostError, KitError
 from kit.executors import base
 from kit.executors._console import ConsoleLog
 from kit.executors._interpreter import borrowed
-from kit.executors._process import Process, begin, run_environment
+from kit.executors._lease import Lease
+from kit.executors._process import Process, begin, reap_and_count, run_environment
 from kit.executors._telling import tell_tracker
 from kit.executors._token import take, taken_by
-from kit.models import Launch, from_json
+from kit.forkserver._child import end
+from kit.models import Launch, RunRecord, from_json
 from kit.outcomes import Outcome, Result, Stop, judge
 from kit.paths import ProjectPaths, RunPaths
-from kit.states import IllegalTransition
+from kit.settings import Settings
+from kit.states import IllegalTransition, RunStatus
 from kit.stores.base import RUN_PATIENCE, Store
 
 __all__ = ["main"]
@@ -50,7 +53,15 @@ _TELL_SECONDS = 120.0
 class Supervisor:
     """One run from its start to its recorded end."""
 
-    def __init__(self, run: RunPaths, launch: Launch, *, client: socket.socket | None, interactive: bool) -> None:
+    def __init__(
+        self,
+        run: RunPaths,
+        launch: Launch,
+        *,
+        client: socket.socket | None = None,
+        interactive: bool = False,
+        lease: Lease | None = None,
+    ) -> None:
         self._run = run
         self._run_id = launch.run_id
         self._limits = launch.limits
@@ -58,13 +69,16 @@ class Supervisor:
         self._folder = launch.worktree or launch.project_root
         self._project = ProjectPaths(Path(launch.project_root))
         self._client = client
+        self._lease = lease
         self._attached = client is not None
         self._interactive = interactive
-        self._stop: Stop | None = None
+        self.stopped: Stop | None = None
+        self.warned = False
         self._deadline = float("inf")
         self._kill_at = float("inf")
         self._hurried = False
         self._pulse: Store | None = None
+        self._settings: Settings | None = None
         self._process: ProcessId | None = None
         self._complaints: set[str] = set()
         self._selector = selectors.DefaultSelector()
@@ -73,7 +87,13 @@ class Supervisor:
         os.set_blocking(wakeup.fileno(), False)
         signal.set_wakeup_fd(wakeup.fileno())
         self._wakeup_out = wakeup  # the descriptor lives as long as this object
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+            signal.SIGHUP,
+            signal.SIGCHLD,
+            *([signal.SIGUSR1] if lease else []),
+        ):
             signal.signal(number, lambda _number, _frame: None)
 
     def supervise(self) -> None:
@@ -88,6 +108,8 @@ class Supervisor:
             signal_processes(descendants(os.getpid()), signal.SIGKILL)
         with closing(self._open_store()) as store:
             self._record(store, process.returncode or 0)
+        if self._client is not None:
+            self._client.close()  # who waits need not wait for this process to be taken apart
 
     def _start(self) -> tuple[Process, socket.socket]:
         output, into = os.pipe()
@@ -118,9 +140,11 @@ class Supervisor:
 
     def _open_store(self, *, patience: float = RUN_PATIENCE) -> Store:
         # After the run was started: it loads while this is imported. And never for long while the run is watched.
-        from kit.stores.sql import SqlStore
+        from kit.stores.opening import open_store, read_settings
 
-        return SqlStore(self._project.store, lock=self._project.locks / "store.lock", patience=patience)
+        if self._settings is None:  # once: pyproject.toml may be anything by the time that the run ends
+            self._settings = read_settings(self._project)
+        return open_store(self._project, self._settings, patience=patience)
 
     def _watch(self, process: Process, control: socket.socket, log: ConsoleLog) -> None:
         self._set_deadline()
@@ -154,6 +178,9 @@ class Supervisor:
 
         A run that was given up, since this process could not be heard, is ended: there may be another in its place.
         """
+        if self._lease is not None:
+            self._renew(self._lease)
+            return
         with contextlib.suppress(KitError):
             if self._pulse is None:
                 self._pulse = self._open_store(patience=_BEAT_PATIENCE)
@@ -161,9 +188,24 @@ class Supervisor:
                 self._pulse.attach(
                     self._run_id, supervisor=this_process(), process=self._process, heartbeat_at=_clock.now()
                 )
-            if self._stop is None and (not self._is_mine() or self._pulse.get(self._run_id).status.is_terminal):
-                self._stop = Stop.ABANDONED
+            if self.stopped is None and (not self._is_mine() or self._pulse.get(self._run_id).status.is_terminal):
+                self.stopped = Stop.ABANDONED
                 self._kill_at = time.monotonic()
+
+    def _renew(self, lease: Lease) -> None:
+        """As `_beat`, where there may be other copies of the run."""
+        if lease.is_cancelled and self.stopped is None:
+            self._cancel(at_once=False)
+        held = True
+        try:
+            if self._pulse is None:
+                self._pulse = self._open_store(patience=_BEAT_PATIENCE)
+            held = lease.is_held(self._pulse, self._process)
+        except (KitError, OSError) as error:
+            self._complain(str(error))
+        if not held or lease.has_run_out():
+            self.stopped = Stop.FENCED
+            self._kill_at = time.monotonic()
 
     def _is_mine(self) -> bool:
         """Whether nobody else has the run: it may have been given up, and resumed under another supervisor."""
@@ -178,8 +220,11 @@ class Supervisor:
     def _on_signal(self) -> None:
         received = self._wakeup.recv(64)
         asked = sum(number in {signal.SIGTERM, signal.SIGINT, signal.SIGHUP} for number in received)
-        if asked:
-            self._cancel(at_once=self._stop is not None or asked > 1)
+        self.warned |= signal.SIGUSR1 in received  # the job is near its time limit
+        if self._lease is not None and not self._lease.is_cancelled and (asked or self.warned):
+            self._ask_to_stop(Stop.INTERRUPTED)
+        elif asked:
+            self._cancel(at_once=self.stopped is not None or asked > 1)
 
     def _on_client(self, client: socket.socket) -> None:
         try:
@@ -189,6 +234,8 @@ class Supervisor:
         match said:
             case base.CANCEL | base.CANCEL_NOW:
                 self._cancel(at_once=said == base.CANCEL_NOW)
+            case base.GIVE_UP:
+                self._ask_to_stop(Stop.ABANDONED)
             case base.DETACH:
                 self._attached = False
             case _:
@@ -240,8 +287,8 @@ class Supervisor:
             self._kill_at = time.monotonic()
 
     def _ask_to_stop(self, why: Stop) -> None:
-        if self._stop is None:
-            self._stop = why
+        if self.stopped is None:
+            self.stopped = why
             self._kill_at = time.monotonic() + self._limits.grace
             signal_processes(descendants(os.getpid()), signal.SIGTERM)
 
@@ -252,7 +299,7 @@ class Supervisor:
             if number is not None:
                 signal_processes(left, number)
             until = time.monotonic() + _ORPHAN_GRACE
-            while _reap_and_count() and time.monotonic() < until:
+            while reap_and_count() and time.monotonic() < until:
                 self._wait(min(until, time.monotonic() + 0.05))
         self._copy(log)
 
@@ -265,46 +312,65 @@ class Supervisor:
         why = None
         with contextlib.suppress(OSError):
             why = self._run.cancelled.read_text()
-        outcome = judge(returncode, result, self._stop, timeout=self._limits.timeout, why=why)
-        self._persist(store, outcome)
-        record = store.get(self._run_id)
+        outcome = judge(returncode, result, self.stopped, timeout=self._limits.timeout, why=why)
+        if self._is_left_to_others(outcome):
+            return
+        tracked = result is not None and result.tracked and outcome.exit_code == result.exit_code
+        record = self._persist(store, outcome, tracked=tracked)
+        if record is None:
+            return
         if record.commit is None and not self._run.spec.exists():
             from kit.executors._unplanned import close_unplanned
 
             close_unplanned(self._project, store, record)
             return
-        if result is not None and result.tracked and outcome.exit_code == result.exit_code:
-            store.attach(self._run_id, tracked=True)
+        if tracked:
             return
         # A run that came to track and says it could not is for `recovery` to bring up later: asking again now would
         # keep its user waiting. One that was rejected is none.
         could_not = result is not None and record.started_at is not None
         rejected = result is not None and result.rejected
-        if self._stop is not None or not (could_not or rejected):
+        if self.stopped is not None or not (could_not or rejected):
             self._tell_tracker()
 
-    def _persist(self, store: Store, outcome: Outcome) -> None:
-        """Write how the run ended. Nobody else can know it, so a store that is busy is asked again."""
+    def _is_left_to_others(self, outcome: Outcome) -> bool:
+        """Whether this is not the end of the run, or not for this copy to say."""
+        if outcome.status is not RunStatus.SUCCEEDED and self.stopped is Stop.INTERRUPTED:
+            return True
+        self.stopped = None if self.stopped is Stop.INTERRUPTED else self.stopped
+        return self.stopped is Stop.FENCED
+
+    def _persist(self, store: Store, outcome: Outcome, *, tracked: bool) -> RunRecord | None:
+        """Write how the run ended. Nobody else can know it, so a store that is busy is asked again.
+
+        Gives the run as it is then; None if it is another copy's.
+        """
         from kit.trackers.spool import last_metrics, params_of
 
         run_id = self._run_id
         for pause in (*_STORE_PAUSES, None):
             try:
-                store.set_metrics(run_id, last_metrics(self._run.spool))
-                store.set_params(run_id, params_of(self._run.spool))
-                store.transition(
-                    run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason
+                return store.finish(
+                    run_id,
+                    outcome,
+                    at=_clock.now(),
+                    metrics=last_metrics(self._run.spool),
+                    params=params_of(self._run.spool),
+                    token=None if self._lease is None else self._lease.token,
+                    tracked=tracked,
                 )
             except IllegalTransition as error:  # it was given up while this process could not be heard
                 self._complain(str(error))
-                return
+                if self._lease is not None:
+                    self.stopped = Stop.FENCED
+                    return None
+                return store.get(run_id)
             except HostError as error:
                 if pause is None:
                     raise
                 self._complain(str(error))
                 time.sleep(pause)
-            else:
-                return
+        raise AssertionError
 
     def _tell_tracker(self) -> None:
         """Wait for it, so that who asked for the run finds all of it there; not after a second word that says go."""
@@ -313,14 +379,6 @@ class Supervisor:
         deadline = time.monotonic() + _TELL_SECONDS
         while telling.poll() is None and not self._hurried and (now := time.monotonic()) < deadline:
             self._wait(min(deadline, now + 0.1))
-
-
-def _reap_and_count() -> int:
-    """Collect those that have ended; how many descendants are left."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    return len(descendants(os.getpid()))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -343,4 +401,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(lambda: sys.exit(main()))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from kit.models import Launch
+from kit.models import Launch, RunRecord
+from kit.outcomes import Outcome
 
-__all__ = ["ADOPT", "CANCEL", "CANCEL_NOW", "DETACH", "FLUSH", "Executor", "Handle"]
+__all__ = ["ADOPT", "CANCEL", "CANCEL_NOW", "DETACH", "FLUSH", "GIVE_UP", "Executor", "Handle", "Word"]
 
-CANCEL, CANCEL_NOW, DETACH = b"c", b"k", b"d"
+CANCEL, CANCEL_NOW, DETACH, GIVE_UP = b"c", b"k", b"d", b"g"
 """What a submitter says to a supervisor."""
 
 FLUSH, ADOPT = b"f", b"l"
@@ -31,6 +33,24 @@ class Handle(Protocol):
     def detach(self) -> None:
         """Let the run go on when the submitter is gone."""
 
+    def give_up(self) -> None:
+        """Ask an attached run to stop, as if the submitter had been killed: it has failed, and may be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What an engine says of a run.
+
+    Attributes:
+        job: What it calls it; None if it has no such job.
+        outcome: How the run ended, as far as the engine can tell; None as long as it waits or runs there.
+        again: Whether the run is not to blame, and the engine has it go on only if it is asked: `Executor.again`.
+    """
+
+    job: str | None
+    outcome: Outcome | None
+    again: bool = False
+
 
 class Executor(Protocol):
     """Where runs execute. The run's own folder and its row in the store are there before `submit`."""
@@ -45,6 +65,29 @@ class Executor(Protocol):
 
         Raises:
             HostError: If it cannot be started here.
+        """
+
+    def status(self, records: Sequence[RunRecord]) -> dict[str, Word]:
+        """What the engine says of each of these runs, by its id; one that is not in there it says nothing of.
+
+        Raises:
+            HostError: If it cannot be asked from here.
+        """
+
+    def again(self, record: RunRecord, job: str | None) -> bool:
+        """Have the engine start one more copy of the run, after that which was this job; False if it will not.
+
+        Whoever asks, and however often: after one job there is one more.
+
+        Raises:
+            HostError: If it cannot be asked from here.
+        """
+
+    def cancel(self, record: RunRecord, *, at_once: bool = False) -> None:
+        """Ask a run that whoever submitted to stop, as `Handle.cancel` does.
+
+        Raises:
+            HostError: If it cannot be asked from here.
         """
 
     def logs(self, run_id: str, *, follow: bool = False) -> Iterator[bytes]:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kit._process import is_alive
-from kit.errors import from_os_error
-from kit.executors.base import CANCEL, CANCEL_NOW, DETACH
+from kit._process import boot_id, is_alive
+from kit.errors import ExitCode, UserError, from_os_error
+from kit.executors._logs import read_log
+from kit.executors._token import taken_by
+from kit.executors.base import CANCEL, CANCEL_NOW, DETACH, GIVE_UP, Word
 from kit.forkserver import _client, _starting
-from kit.models import Launch
+from kit.models import Launch, RunRecord
+from kit.outcomes import Outcome
 from kit.paths import ProjectPaths
+from kit.states import RunStatus
 from kit.stores.base import Store
 
 __all__ = ["LocalExecutor", "LocalHandle"]
 
-_POLL = 0.1
 _SUPERVISOR = "kit.executors._supervisor"
 _LINK = 3
 """The number of a forked supervisor's end of the link."""
@@ -54,6 +57,10 @@ class LocalHandle:
     def detach(self) -> None:
         with contextlib.suppress(OSError):
             self._link.send(DETACH)
+
+    def give_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self._link.send(GIVE_UP)
 
 
 @contextlib.contextmanager
@@ -110,7 +117,7 @@ class LocalExecutor:
         if _client.unsuited() is not None:
             return False
         if (server := _client.connect(str(root))) is not None:
-            with server:
+            with contextlib.closing(server):
                 descriptors = {0: stdin, 1: log, 2: log, _LINK: link}
                 command = [_SUPERVISOR, *arguments, "--client", str(_LINK)]
                 answer, _ = _client.ask(server, "supervisor", command, os.environ, descriptors)
@@ -118,22 +125,30 @@ class LocalExecutor:
         _starting.start(root)
         return False
 
+    def status(self, records: Sequence[RunRecord]) -> dict[str, Word]:
+        """Of those that have a supervisor here: who else cannot be seen."""
+        lost = Outcome(RunStatus.LOST, ExitCode.RUN, "its supervisor was killed")
+        seen = [(record, record.supervisor) for record in records if record.supervisor is not None]
+        return {
+            record.run_id: Word(str(supervisor.pid), None if is_alive(supervisor) else lost)
+            for record, supervisor in seen
+            if supervisor.boot == boot_id()
+        }
+
+    def again(self, record: RunRecord, job: str | None) -> bool:  # noqa: ARG002 - as the others have it
+        """It has no copies: what is gone on with is resumed."""
+        return False
+
+    def cancel(self, record: RunRecord, *, at_once: bool = False) -> None:
+        supervisor = record.supervisor or taken_by(self._paths.run(record.run_id))
+        if supervisor is None or not is_alive(supervisor):
+            fix = f"See it with `kit show {record.run_id}`."
+            raise UserError(f"run {record.run_id} is not running: {record.status}", fix=fix)
+        for _ in range(1 + at_once):
+            os.kill(supervisor.pid, signal.SIGTERM)
+
     def logs(self, run_id: str, *, follow: bool = False) -> Iterator[bytes]:
-        path = self._paths.run(run_id).log
-        position = 0
-        while True:
-            ended = not follow or self._has_ended(run_id)
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as log:
-                log.seek(position)
-                while data := log.read(1 << 16):
-                    position += len(data)
-                    yield data
-            if ended:
-                break
-            time.sleep(_POLL)
-        for rest in (path.with_suffix(".log.2"), path.with_suffix(".log.1")):
-            with contextlib.suppress(FileNotFoundError):
-                yield rest.read_bytes()
+        return read_log(self._paths.run(run_id), lambda: not follow or self._has_ended(run_id))
 
     def _has_ended(self, run_id: str) -> bool:
         record = self._store.get(run_id)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from kit._process import ProcessId
 from kit.errors import HostError, UserError
 from kit.models import RunRecord, RunSpec
-from kit.states import RunStatus
+from kit.outcomes import Outcome
+from kit.states import IllegalTransition, RunStatus
 
 if TYPE_CHECKING:
     from kit.stores.fires import FireStore
 
-__all__ = ["RUN_PATIENCE", "Comparison", "DamagedStore", "Held", "RunQuery", "Store", "no_such_run"]
+__all__ = ["RUN_PATIENCE", "Comparison", "DamagedStore", "Fenced", "Held", "RunQuery", "Store", "no_such_run"]
 
 RUN_PATIENCE = 600.0
 """Seconds that the processes of a run wait for whoever else writes. A hundred that start at once on two cores keep each
@@ -26,6 +27,13 @@ Operator = Literal["<", "<=", "=", "!=", ">=", ">"]
 
 class DamagedStore(HostError):
     """What was kept cannot be read any more: nothing that is only tried again helps."""
+
+
+class Fenced(IllegalTransition):
+    """A copy of a run has no say in it any more: a later one has begun."""
+
+    def __init__(self, run_id: str, token: int | None, now: int | None) -> None:
+        ValueError.__init__(self, f"copy {token} of run {run_id} has no say any more: there is copy {now}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +108,62 @@ class Store(Protocol):
         """
 
     def transition(
-        self, run_id: str, status: RunStatus, *, at: datetime, exit_code: int | None = None, reason: str | None = None
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        at: datetime,
+        exit_code: int | None = None,
+        reason: str | None = None,
+        token: int | None = None,
     ) -> RunRecord:
         """Move a run on; RUNNING sets its start, a terminal status its end, and STARTING is a sign of life.
+
+        Args:
+            token: Which copy of the run says so; None for whoever is no copy.
 
         Raises:
             UserError: If there is no such run.
             IllegalTransition: If the table of states has no way there.
+            Fenced: If a later copy has begun.
+        """
+
+    def lease(self, run_id: str, *, at: datetime, holder: ProcessId) -> RunRecord:
+        """Have one more copy of a run begin: the record's token is its own, and all earlier copies have no say.
+
+        Raises:
+            UserError: If there is no such run.
+            IllegalTransition: If the run has ended.
+        """
+
+    def beat(self, run_id: str, token: int, *, at: datetime, process: ProcessId | None = None) -> bool:
+        """Note that this copy lives; False, and nothing noted, if a later one has begun or the run has ended.
+
+        Raises:
+            UserError: If there is no such run.
+        """
+
+    def finish(
+        self,
+        run_id: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        metrics: Mapping[str, float],
+        params: Mapping[str, str],
+        token: int | None = None,
+        tracked: bool = False,
+    ) -> RunRecord:
+        """Note how a run ended and what came out, all or nothing.
+
+        Args:
+            token: Which copy of the run says so; None for whoever is no copy.
+            tracked: Whether the tracker is known to have all of it.
+
+        Raises:
+            UserError: If there is no such run.
+            IllegalTransition: If it has ended already.
+            Fenced: If a later copy has begun.
         """
 
     def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
@@ -128,6 +185,7 @@ class Store(Protocol):
         mlflow_run_id: str | None = None,
         heartbeat_at: datetime | None = None,
         tracked: bool | None = None,
+        job: str | None = None,
     ) -> None:
         """Note facts about a run that are not its status; None leaves one as it is."""
 

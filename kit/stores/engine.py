@@ -5,33 +5,42 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, ExceptionContext, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from kit.errors import HostError, UserError
 from kit.stores.base import DamagedStore
 from kit.stores.schema import REVISION
 
-__all__ = ["create_sqlite_engine", "upgrade"]
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+__all__ = ["create_sqlite_engine", "migrate", "refuse_newer", "upgrade"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 60
+_PATIENCE = "patience"
 
 
 def create_sqlite_engine(path: Path, *, writes: bool = True, patience: float | None = None) -> Engine:
     """An engine whose transactions, if it `writes`, take the write lock when they begin.
 
     A transaction that reads first and writes later cannot wait for the lock in SQLite, it fails; so every one asks
-    for it at once and waits its turn. Connections are not kept: a process that forks has none to share.
+    for it at once and waits its turn. Connections are not kept: a process that forks has none to share. What a process
+    has compiled of its statements it keeps, for whoever opens the same database again, and for those forked from it.
     """
-    engine = create_engine(
-        f"sqlite:///{path}",
-        poolclass=NullPool,
-        connect_args={"timeout": _BUSY_SECONDS if patience is None else patience},
+    return _engine(path, writes=writes).execution_options(
+        **{_PATIENCE: _BUSY_SECONDS if patience is None else patience}
     )
+
+
+@lru_cache(maxsize=8)
+def _engine(path: Path, *, writes: bool) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401
@@ -47,6 +56,8 @@ def create_sqlite_engine(path: Path, *, writes: bool = True, patience: float | N
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:  # noqa: ANN401
+        milliseconds = round(connection.get_execution_options()[_PATIENCE] * 1000)
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
@@ -72,27 +83,48 @@ def _migrate(path: Path) -> None:
     found = _revision(path)
     if found == REVISION:
         return
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
-        raise UserError(
-            f"this project's run store was written by a newer kit (schema {found}, this one knows {REVISION})",
-            where=str(path),
-            fix="Upgrade with `uv lock --upgrade-package mlekit && uv sync`, or `pip install --upgrade mlekit`.",
-        )
+    refuse_newer(found, where=str(path))
     if found is None:
         with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
     engine = create_sqlite_engine(path)
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, REVISION)
+        migrate(connection)
     engine.dispose()
+
+
+def refuse_newer(found: str | None, *, where: str) -> None:
+    """See that the migration that a database is at is one of this kit's.
+
+    Raises:
+        UserError: If it is not.
+    """
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise UserError(
+            f"this project's run store was written by a newer kit (schema {found}, this one knows {REVISION})",
+            where=where,
+            fix="Upgrade with `uv lock --upgrade-package mlekit && uv sync`, or `pip install --upgrade mlekit`.",
+        )
+
+
+def migrate(connection: Connection) -> None:
+    """Bring a database to this version's tables, within a transaction."""
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, REVISION)
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def _revision(path: Path) -> str | None:

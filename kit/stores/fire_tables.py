@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, Table, Text
 
-from kit.stores.schema import METADATA, Instant
+from kit.stores.schema import METADATA, Instant, short
 
 __all__ = ["fires", "gaps", "messages", "schedulers", "schedules"]
 
 fires = Table(
     "fires",
     METADATA,
-    Column("schedule", String(200), primary_key=True),
+    Column("schedule", short(200), primary_key=True),
     Column("scheduled_at", Instant, primary_key=True),
-    Column("status", String(16), nullable=False),
-    Column("origin", String(16), nullable=False),
+    Column("status", short(16), nullable=False),
+    Column("origin", short(16), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("requested", Boolean, nullable=False),
-    Column("cause", String(200)),
+    Column("cause", short(200)),
     Column("started_at", Instant),
     Column("ended_at", Instant),
     Column("reason", Text),
     Column("attempt", Integer, nullable=False),
     Column("uncounted", Integer, nullable=False),
-    Column("run_id", String(32)),
+    Column("run_id", short(32)),
     Column("stopping", Text),
     Column("followed", Boolean, nullable=False),
     Column("slots", Text, nullable=False),
@@ -38,8 +38,8 @@ gaps = Table(
     "gaps",
     METADATA,
     Column("gap_id", Integer, primary_key=True),
-    Column("schedule", String(200), nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("schedule", short(200), nullable=False),
+    Column("status", short(16), nullable=False),
     Column("first", Instant, nullable=False),
     Column("last", Instant, nullable=False),
     Column("count", Integer, nullable=False),
@@ -51,7 +51,7 @@ gaps = Table(
 schedules = Table(
     "schedules",
     METADATA,
-    Column("schedule", String(200), primary_key=True),
+    Column("schedule", short(200), primary_key=True),
     Column("trigger", Text, nullable=False),
     Column("cursor", Instant, nullable=False),
     Column("enabled", Boolean, nullable=False),
@@ -63,9 +63,9 @@ schedules = Table(
 schedulers = Table(
     "schedulers",
     METADATA,
-    Column("scheduler_id", String(32), primary_key=True),
-    Column("scope", String(200), nullable=False),
-    Column("host", String(200), nullable=False),
+    Column("scheduler_id", short(32), primary_key=True),
+    Column("scope", short(200), nullable=False),
+    Column("host", short(200), nullable=False),
     Column("process", Text, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("heartbeat_at", Instant, nullable=False),
@@ -76,9 +76,9 @@ schedulers = Table(
 messages = Table(
     "messages",
     METADATA,
-    Column("entry_id", String(32), primary_key=True),
-    Column("schedule", String(200)),
-    Column("kind", String(16), nullable=False),
+    Column("entry_id", short(32), primary_key=True),
+    Column("schedule", short(200)),
+    Column("kind", short(16), nullable=False),
     Column("title", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("created_at", Instant, nullable=False),

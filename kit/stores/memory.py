@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec
+from kit.outcomes import Outcome
 from kit.states import RunStatus, check_resumption, check_transition
-from kit.stores.base import Comparison, Held, RunQuery, no_such_run
+from kit.stores.base import Comparison, Fenced, Held, RunQuery, no_such_run
 
 if TYPE_CHECKING:
     from kit.stores.fires import FireStore
@@ -65,10 +66,17 @@ class MemoryStore:
         return self._specs.get(run_id)
 
     def transition(
-        self, run_id: str, status: RunStatus, *, at: datetime, exit_code: int | None = None, reason: str | None = None
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        at: datetime,
+        exit_code: int | None = None,
+        reason: str | None = None,
+        token: int | None = None,
     ) -> RunRecord:
         record = self.get(run_id)
-        check_transition(record.status, status)
+        _check(record, status, token)
         changed = replace(record, status=status, exit_code=exit_code, reason=reason)
         if status is RunStatus.STARTING:
             changed = replace(changed, heartbeat_at=at)
@@ -78,6 +86,37 @@ class MemoryStore:
             changed = replace(changed, ended_at=at)
         self._records[run_id] = changed
         return changed
+
+    def lease(self, run_id: str, *, at: datetime, holder: ProcessId) -> RunRecord:
+        record = self.get(run_id)
+        check_transition(record.status, RunStatus.LOST)  # it has not ended
+        self._records[run_id] = record.leased(at=at, holder=holder)
+        return self._records[run_id]
+
+    def beat(self, run_id: str, token: int, *, at: datetime, process: ProcessId | None = None) -> bool:
+        record = self.get(run_id)
+        if record.token != token or record.status.is_terminal:
+            return False
+        self.attach(run_id, heartbeat_at=at, process=process)
+        return True
+
+    def finish(
+        self,
+        run_id: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        metrics: Mapping[str, float],
+        params: Mapping[str, str],
+        token: int | None = None,
+        tracked: bool = False,
+    ) -> RunRecord:
+        _check(self.get(run_id), outcome.status, token)
+        self.set_metrics(run_id, metrics)
+        self.set_params(run_id, params)
+        if tracked:
+            self.attach(run_id, tracked=True)
+        return self.transition(run_id, outcome.status, at=at, exit_code=outcome.exit_code, reason=outcome.reason)
 
     def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
         record = self.get(run_id)
@@ -94,6 +133,7 @@ class MemoryStore:
         mlflow_run_id: str | None = None,
         heartbeat_at: datetime | None = None,
         tracked: bool | None = None,
+        job: str | None = None,
     ) -> None:
         facts = {
             "supervisor": supervisor,
@@ -101,6 +141,7 @@ class MemoryStore:
             "mlflow_run_id": mlflow_run_id,
             "heartbeat_at": heartbeat_at,
             "tracked": tracked,
+            "job": job,
         }
         changes: dict[str, Any] = {name: fact for name, fact in facts.items() if fact is not None}
         self._records[run_id] = replace(self.get(run_id), **changes)
@@ -145,6 +186,12 @@ class MemoryStore:
 
     def _newest_first(self) -> list[RunRecord]:
         return sorted(self._records.values(), key=lambda record: (record.created_at, record.run_id), reverse=True)
+
+
+def _check(record: RunRecord, status: RunStatus, token: int | None) -> None:
+    if token is not None and token != record.token:
+        raise Fenced(record.run_id, token, record.token)
+    check_transition(record.status, status)
 
 
 def _attempt(record: RunRecord) -> tuple[object, ...] | None:

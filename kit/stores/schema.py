@@ -22,9 +22,9 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-__all__ = ["METADATA", "REVISION", "Instant", "metrics", "params", "runs", "specs", "tags"]
+__all__ = ["METADATA", "REVISION", "Instant", "metrics", "params", "runs", "short", "specs", "tags"]
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that brings a database to these tables."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,24 +50,29 @@ def _microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
+def short(length: int) -> String:
+    """A text that things are found and sorted by: in PostgreSQL by its bytes and of any length, as it is in SQLite."""
+    return String(length).with_variant(Text(collation="C"), "postgresql")
+
+
 METADATA = MetaData()
 
 runs = Table(
     "runs",
     METADATA,
-    Column("run_id", String(32), primary_key=True),
-    Column("name", String(200), nullable=False),
-    Column("project", String(200), nullable=False),
-    Column("experiment", String(200), nullable=False),
-    Column("task", String(500)),
-    Column("status", String(16), nullable=False),
+    Column("run_id", short(32), primary_key=True),
+    Column("name", short(200), nullable=False),
+    Column("project", short(200), nullable=False),
+    Column("experiment", short(200), nullable=False),
+    Column("task", short(500)),
+    Column("status", short(16), nullable=False),
     Column("created_at", Instant, nullable=False),
-    Column("commit", String(64)),
+    Column("commit", short(64)),
     Column("dirty", Boolean, nullable=False),
     Column("seed", BigInteger),
     Column("overrides", Text, nullable=False),
-    Column("origin", String(16), nullable=False),
-    Column("parent", String(200)),
+    Column("origin", short(16), nullable=False),
+    Column("parent", short(200)),
     Column("trial", Integer),
     Column("scheduled_at", Instant),
     Column("note", Text),
@@ -76,11 +81,14 @@ runs = Table(
     Column("heartbeat_at", Instant),
     Column("exit_code", Integer),
     Column("reason", Text),
-    Column("mlflow_run_id", String(64)),
+    Column("mlflow_run_id", short(64)),
     Column("tracked", Boolean, nullable=False),
     Column("starter", Text),
     Column("supervisor", Text),
     Column("process", Text),
+    Column("executor", short(100)),
+    Column("job", short(200)),
+    Column("token", Integer),
     Index("runs_by_creation", "created_at"),
     Index("runs_by_status", "status", "tracked"),
     Index("runs_by_parent", "parent"),
@@ -90,7 +98,7 @@ runs = Table(
 
 
 def _of_run() -> Column[str]:
-    return Column("run_id", String(32), ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True)
+    return Column("run_id", short(32), ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True)
 
 
 def _position() -> Column[int]:
@@ -104,10 +112,10 @@ metrics = Table(
     "metrics",
     METADATA,
     _of_run(),
-    Column("key", String(250), primary_key=True),
+    Column("key", short(250), primary_key=True),
     # A float's own text beside the number: SQLite turns NaN into NULL, PostgreSQL does not take part in that.
     Column("value", Double),
-    Column("exact", String(32), nullable=False),
+    Column("exact", short(32), nullable=False),
     _position(),
     Index("metrics_by_key", "key", "value"),
 )
@@ -116,7 +124,7 @@ params = Table(
     "params",
     METADATA,
     _of_run(),
-    Column("key", String(250), primary_key=True),
+    Column("key", short(250), primary_key=True),
     Column("value", Text, nullable=False),
     _position(),
 )
@@ -125,7 +133,7 @@ tags = Table(
     "tags",
     METADATA,
     _of_run(),
-    Column("key", String(250), primary_key=True),
+    Column("key", short(250), primary_key=True),
     Column("value", Text, nullable=False),
     _position(),
 )

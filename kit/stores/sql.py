@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Engine,
     Select,
     Table,
     and_,
@@ -28,8 +30,10 @@ from sqlalchemy import (
 
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec, from_json, to_json
+from kit.outcomes import Outcome
 from kit.states import RunStatus, check_resumption, check_transition
-from kit.stores.base import Comparison, Held, RunQuery, no_such_run
+from kit.stores.base import Comparison, Fenced, Held, RunQuery, no_such_run
+from kit.stores.database import Database, one_transaction_each
 from kit.stores.engine import create_sqlite_engine, upgrade
 from kit.stores.rows import process_text, run_record, run_row
 from kit.stores.schema import metrics, params, runs, specs, tags
@@ -40,8 +44,12 @@ if TYPE_CHECKING:
 __all__ = ["SqlStore", "run_row"]
 
 
+@one_transaction_each
 class SqlStore:
-    """A `Store` in SQLite: one file, write-ahead log, every commit on disk before it counts."""
+    """A `Store` in SQLite: one file, write-ahead log, every commit on disk before it counts.
+
+    By `SqlStore.on` it is one in any other database.
+    """
 
     def __init__(self, path: Path, *, lock: Path, patience: float | None = None) -> None:
         """Open the database at `path`, made or brought up to date first, under the file lock `lock`.
@@ -56,18 +64,35 @@ class SqlStore:
             HostError: If it cannot be opened, read or written, or is damaged.
         """
         upgrade(path, lock=lock)
-        self._engine = create_sqlite_engine(path, patience=patience)
-        self._reader = create_sqlite_engine(path, writes=False, patience=patience)
+        self._database = Database(
+            create_sqlite_engine(path, patience=patience),
+            create_sqlite_engine(path, writes=False, patience=patience),
+        )
+
+    @classmethod
+    def on(cls, database: Database) -> Self:
+        """The store in this database, which is up to date."""
+        made = cls.__new__(cls)
+        made._database = database  # noqa: SLF001 - its own
+        return made
+
+    @property
+    def _engine(self) -> Engine:
+        return self._database.engine
+
+    @property
+    def _reader(self) -> Engine:
+        return self._database.reader
 
     def create(self, spec: RunSpec, record: RunRecord) -> None:
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             connection.execute(insert(runs).values(run_row(record)))
             connection.execute(insert(specs).values(run_id=record.run_id, spec=to_json(spec).decode()))
             _replace_values(connection, params, record.run_id, record.params)
             _replace_values(connection, tags, record.run_id, record.tags)
 
     def planned(self, spec: RunSpec, params: Mapping[str, str]) -> None:
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             record = _get(connection, spec.run_id)
             check_transition(record.status, RunStatus.RUNNING)
             row = run_row(record.planned(spec, params))
@@ -77,19 +102,26 @@ class SqlStore:
             _replace_values(connection, tags, spec.run_id, spec.tags)
 
     def get(self, run_id: str) -> RunRecord:
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             return _get(connection, run_id)
 
     def spec(self, run_id: str) -> RunSpec | None:
         of_run = select(specs.c.spec).join_from(runs, specs, isouter=True).where(runs.c.run_id == run_id)
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(of_run).first()
         if row is None:
             raise no_such_run(run_id)
         return None if row.spec is None else from_json(row.spec, RunSpec)
 
     def transition(
-        self, run_id: str, status: RunStatus, *, at: datetime, exit_code: int | None = None, reason: str | None = None
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        at: datetime,
+        exit_code: int | None = None,
+        reason: str | None = None,
+        token: int | None = None,
     ) -> RunRecord:
         changes: dict[str, Any] = {"status": status.value, "exit_code": exit_code, "reason": reason}
         if status is RunStatus.STARTING:
@@ -98,13 +130,52 @@ class SqlStore:
             changes["started_at"] = at
         if status.is_terminal:
             changes["ended_at"] = at
-        with self._engine.begin() as connection:
-            check_transition(_get(connection, run_id).status, status)
+        with self._database.writing() as connection:
+            _check(_get(connection, run_id), status, token)
+            connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes))
+            return _get(connection, run_id)
+
+    def lease(self, run_id: str, *, at: datetime, holder: ProcessId) -> RunRecord:
+        with self._database.writing() as connection:
+            record = _get(connection, run_id)
+            check_transition(record.status, RunStatus.LOST)  # it has not ended
+            leased = record.leased(at=at, holder=holder)
+            connection.execute(update(runs).where(runs.c.run_id == run_id).values(run_row(leased)))
+            return leased
+
+    def beat(self, run_id: str, token: int, *, at: datetime, process: ProcessId | None = None) -> bool:
+        changes = {"heartbeat_at": at} | ({} if process is None else {"process": process_text(process)})
+        with self._database.writing() as connection:
+            record = _get(connection, run_id)
+            if record.token != token or record.status.is_terminal:
+                return False
+            connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes))
+            return True
+
+    def finish(
+        self,
+        run_id: str,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        metrics: Mapping[str, float],
+        params: Mapping[str, str],
+        token: int | None = None,
+        tracked: bool = False,
+    ) -> RunRecord:
+        status, code, reason = outcome.status, outcome.exit_code, outcome.reason
+        changes: dict[str, Any] = {"status": status.value, "exit_code": code, "reason": reason, "ended_at": at}
+        if tracked:
+            changes["tracked"] = True
+        with self._database.writing() as connection:
+            _check(_get(connection, run_id), status, token)
+            _replace_metrics(connection, run_id, metrics)
+            _replace_values(connection, _PARAMS, run_id, params)
             connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes))
             return _get(connection, run_id)
 
     def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             record = _get(connection, run_id)
             check_resumption(record.status)
             resumed = record.resumed(at=at, starter=starter)
@@ -120,6 +191,7 @@ class SqlStore:
         mlflow_run_id: str | None = None,
         heartbeat_at: datetime | None = None,
         tracked: bool | None = None,
+        job: str | None = None,
     ) -> None:
         facts = {
             "supervisor": process_text(supervisor),
@@ -127,31 +199,32 @@ class SqlStore:
             "mlflow_run_id": mlflow_run_id,
             "heartbeat_at": heartbeat_at,
             "tracked": tracked,
+            "job": job,
         }
         changes = {name: fact for name, fact in facts.items() if fact is not None}
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             if connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes)).rowcount == 0:
                 raise no_such_run(run_id)
 
     def set_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             _replace_metrics(connection, run_id, metrics)
 
     def set_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             _replace_values(connection, _PARAMS, run_id, params)
 
     def delete(self, run_id: str) -> None:
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             connection.execute(delete(runs).where(runs.c.run_id == run_id))
 
     def runs(self, query: RunQuery) -> list[RunRecord]:
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             return _records(connection, _statement(query))
 
     def counts(self) -> dict[RunStatus, int]:
         statement = select(runs.c.status, func.count()).group_by(runs.c.status)
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             return {RunStatus(status): number for status, number in connection.execute(statement)}
 
     def ids(self, prefix: str, *, limit: int) -> list[str]:
@@ -162,24 +235,20 @@ class SqlStore:
             .order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
             .limit(limit)
         )
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             return list(connection.scalars(statement))
 
     def hold(self) -> Held:
-        # The last connection to leave a write-ahead log brings the database file up to date, which takes milliseconds.
-        connection = self._reader.raw_connection()
-        connection.cursor().execute("SELECT 1 FROM alembic_version").fetchall()
-        return connection
+        return self._database.hold()
 
     @cached_property
     def fires(self) -> FireStore:
         from kit.stores.sql_fires import SqlFires
 
-        return SqlFires(self._engine, self._reader)
+        return SqlFires(self._database)
 
     def close(self) -> None:
-        self._engine.dispose()
-        self._reader.dispose()
+        self._database.close()
 
 
 # `params` and `metrics` are also the names of arguments, as the protocol has them.
@@ -191,7 +260,14 @@ def _replace_values(connection: Connection, table: Table, run_id: str, values: M
 
 
 def _replace_metrics(connection: Connection, run_id: str, values: Mapping[str, float]) -> None:
-    _replace(connection, metrics, run_id, {k: {"value": v, "exact": repr(float(v))} for k, v in values.items()})
+    _replace(
+        connection, metrics, run_id, {k: {"value": _comparable(v), "exact": repr(float(v))} for k, v in values.items()}
+    )
+
+
+def _comparable(value: float) -> float | None:
+    """Nothing for what is not a number, as SQLite has it: for PostgreSQL it is greater than all numbers."""
+    return None if math.isnan(value) else value
 
 
 def _replace(connection: Connection, table: Table, run_id: str, values: Mapping[str, Mapping[str, object]]) -> None:
@@ -207,6 +283,13 @@ def _replace(connection: Connection, table: Table, run_id: str, values: Mapping[
         for index, (key, columns) in enumerate(values.items())
     ]
     connection.execute(insert(table), rows)
+
+
+def _check(record: RunRecord, status: RunStatus, token: int | None) -> None:
+    """Whether this copy of the run, if it is said which, may have it go there."""
+    if token is not None and token != record.token:
+        raise Fenced(record.run_id, token, record.token)
+    check_transition(record.status, status)
 
 
 def _get(connection: Connection, run_id: str) -> RunRecord:

@@ -7,13 +7,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Engine,
-    RowMapping,
     Table,
     and_,
     bindparam,
@@ -26,17 +24,27 @@ from sqlalchemy import (
     update,
 )
 
-from kit._process import ProcessId
-from kit.alerting import AlertState, OutboxEntry
+from kit.alerting import OutboxEntry
 from kit.board import Active, Board, Moves
-from kit.fires import Attempt, Fire, FireKey, FireOrigin, FireQuery, Gap, SchedulerRecord, ScheduleState
-from kit.models import from_json, to_json
+from kit.fires import Attempt, Fire, FireKey, FireQuery, Gap, SchedulerRecord, ScheduleState
 from kit.states import FIRE_TERMINAL, TERMINAL, FireStatus, RunStatus
 from kit.stores import fire_tables as tables
+from kit.stores.database import Database, one_transaction_each
+from kit.stores.fire_rows import (
+    as_fire,
+    as_gap,
+    as_scheduler,
+    as_state,
+    fire_row,
+    gap_row,
+    json_text,
+    message_row,
+    scheduler_row,
+    state_row,
+)
 from kit.stores.fires import Decide, check
 from kit.stores.rows import run_row
 from kit.stores.schema import Instant, runs
-from kit.triggers import Trigger
 
 __all__ = ["SqlFires"]
 
@@ -58,15 +66,19 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
+@one_transaction_each
 class SqlFires:
-    """A `FireStore` over the engines of a `SqlStore`."""
+    """A `FireStore` in the database of a `SqlStore`."""
 
-    def __init__(self, engine: Engine, reader: Engine) -> None:
-        self._engine = engine
-        self._reader = reader
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def _engine(self) -> Engine:
+        return self._database.engine
 
     def act(self, decide: Decide, *, names: Collection[str] = ()) -> Moves:
-        with self._engine.begin() as connection, _no_collections():
+        with self._database.writing() as connection, _no_collections():
             reading = _Reading(connection)
             moves = decide(reading.board(names))
             reading.check(moves)
@@ -74,7 +86,7 @@ class SqlFires:
         return moves
 
     def states(self) -> dict[str, ScheduleState]:
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             return _states(connection, None)
 
     def fires(self, query: FireQuery) -> list[Fire]:
@@ -88,11 +100,11 @@ class SqlFires:
             statement = statement.where(fires.c.scheduled_at >= query.since)
         if query.until is not None:
             statement = statement.where(fires.c.scheduled_at <= query.until)
-        with self._reader.connect() as connection:
-            return [_fire(row) for row in connection.execute(statement).mappings()]
+        with self._database.reading() as connection:
+            return [as_fire(row) for row in connection.execute(statement).mappings()]
 
     def fire(self, key: FireKey) -> Fire | None:
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             return next(iter(_fires(connection, [key])), None)
 
     def latest(self, limit: int, statuses: Collection[FireStatus] = ()) -> dict[str, list[Fire]]:
@@ -115,10 +127,10 @@ class SqlFires:
             .order_by(names, fires.c.scheduled_at.desc())
         )
         found: dict[str, list[Fire]] = {}
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             for row in connection.execute(statement).mappings():
                 if row["schedule"] is not None:
-                    found.setdefault(row["schedule"], []).append(_fire(row))
+                    found.setdefault(row["schedule"], []).append(as_fire(row))
         return found
 
     def has_work(self, now: datetime) -> bool:
@@ -141,11 +153,11 @@ class SqlFires:
             joined.where(ready),
             select(fires.c.run_id).where(fires.c.status == FireStatus.SUCCEEDED.value, fires.c.followed.is_(False)),
         )
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             return any(connection.execute(statement.limit(1)).first() is not None for statement in asked)
 
     def active(self) -> list[Active]:
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             return _active(connection)
 
     def gaps(self, schedule: str | None = None, *, limit: int | None = None) -> list[Gap]:
@@ -154,48 +166,41 @@ class SqlFires:
         statement = select(gaps).order_by(*order).limit(limit)
         if schedule is not None:
             statement = statement.where(gaps.c.schedule == schedule)
-        with self._reader.connect() as connection:
-            return [
-                Gap(**{**row, "status": FireStatus(row["status"])})
-                for row in map(_without("gap_id"), connection.execute(statement).mappings())
-            ]
+        with self._database.reading() as connection:
+            return [as_gap(row) for row in connection.execute(statement).mappings()]
 
     def beat(self, record: SchedulerRecord) -> None:
-        row = {name: getattr(record, name) for name in SchedulerRecord.__dataclass_fields__}
-        with self._engine.begin() as connection:
-            _replace(connection, tables.schedulers, [row | {"process": _text(record.process)}])
+        with self._database.writing() as connection:
+            _replace(connection, tables.schedulers, [scheduler_row(record)])
 
     def schedulers(self) -> list[SchedulerRecord]:
         statement = select(tables.schedulers).order_by(tables.schedulers.c.heartbeat_at.desc())
-        with self._reader.connect() as connection:
-            return [
-                SchedulerRecord(**{**row, "process": from_json(row["process"], ProcessId)})
-                for row in connection.execute(statement).mappings()
-            ]
+        with self._database.reading() as connection:
+            return [as_scheduler(row) for row in connection.execute(statement).mappings()]
 
     def forget(self, before: datetime) -> None:
         schedulers, messages = tables.schedulers, tables.messages
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             connection.execute(delete(schedulers).where(schedulers.c.stopped_at < before))
             connection.execute(delete(messages).where(messages.c.next_try_at.is_(None), messages.c.created_at < before))
 
     def add_message(self, entry: OutboxEntry) -> None:
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             known = select(tables.messages.c.entry_id).where(tables.messages.c.entry_id == entry.entry_id)
             if connection.execute(known).first() is None:
-                connection.execute(insert(tables.messages), [_message_row(entry)])
+                connection.execute(insert(tables.messages), [message_row(entry)])
 
     def messages(self, *, limit: int | None = None) -> list[OutboxEntry]:
         messages = tables.messages
         order = (messages.c.created_at.desc(), messages.c.entry_id.desc())
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(select(messages).order_by(*order).limit(limit)).mappings()
             return [OutboxEntry(**row) for row in found]
 
     def pending_alerts(self, now: datetime) -> list[OutboxEntry]:
         messages = tables.messages
         due = select(messages).where(messages.c.next_try_at <= now)
-        with self._reader.connect() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(due.order_by(messages.c.created_at, messages.c.entry_id)).mappings()
             return [OutboxEntry(**row) for row in found]
 
@@ -215,7 +220,7 @@ class SqlFires:
     def _tried(self, entry_id: str, **changes: object) -> None:
         messages = tables.messages
         one_more = update(messages).where(messages.c.entry_id == entry_id).values(tries=messages.c.tries + 1, **changes)
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             connection.execute(one_more)
 
 
@@ -258,8 +263,8 @@ class _Reading:
 
 def _write(connection: Connection, moves: Moves, old: Collection[FireKey]) -> None:
     fires = tables.fires
-    new = [_fire_row(fire) for key, fire in moves.fires.items() if key not in old]
-    changed = [_fire_row(fire) for key, fire in moves.fires.items() if key in old]
+    new = [fire_row(fire) for key, fire in moves.fires.items() if key not in old]
+    changed = [fire_row(fire) for key, fire in moves.fires.items() if key in old]
     _insert(connection, runs, [run_row(record) for record in moves.attempts.values()])
     _insert(connection, fires, new)
     if changed:
@@ -268,13 +273,13 @@ def _write(connection: Connection, moves: Moves, old: Collection[FireKey]) -> No
         rows = [row | {"of_schedule": row.pop("schedule"), "of_instant": row.pop("scheduled_at")} for row in changed]
         connection.execute(update(fires).where(*which).values(values), rows)
     _change_runs(connection, moves)
-    _insert(connection, tables.gaps, [_gap_row(gap) for gap in moves.gaps])
-    _replace(connection, tables.schedules, [_state_row(state) for state in moves.states.values()])
-    _insert(connection, tables.messages, [_message_row(entry) for entry in moves.messages])
+    _insert(connection, tables.gaps, [gap_row(gap) for gap in moves.gaps])
+    _replace(connection, tables.schedules, [state_row(state) for state in moves.states.values()])
+    _insert(connection, tables.messages, [message_row(entry) for entry in moves.messages])
 
 
 def _change_runs(connection: Connection, moves: Moves) -> None:
-    starter = None if moves.starter is None else _text(moves.starter)
+    starter = None if moves.starter is None else json_text(moves.starter)
     for run_id, (status, reason) in moves.runs.items():
         changes: dict[str, object] = {"status": status.value, "starter": starter, "heartbeat_at": moves.at}
         if status is not RunStatus.STARTING:
@@ -311,14 +316,14 @@ def _active(connection: Connection) -> list[Active]:
         attempt = {name: row[f"run_{name}"] for name in facts}
         own = {column.name: row[column.name] for column in fires.c}
         status = RunStatus(attempt.pop("status"))
-        found.append(Active(_fire(own), Attempt(run_id=own["run_id"], status=status, **attempt)))
+        found.append(Active(as_fire(own), Attempt(run_id=own["run_id"], status=status, **attempt)))
     return found
 
 
 def _unfollowed(connection: Connection) -> list[Fire]:
     fires = tables.fires
     done = (fires.c.status == FireStatus.SUCCEEDED.value, fires.c.followed.is_(False))
-    return [_fire(row) for row in connection.execute(select(fires).where(*done)).mappings()]
+    return [as_fire(row) for row in connection.execute(select(fires).where(*done)).mappings()]
 
 
 def _fires(connection: Connection, keys: Sequence[FireKey]) -> Iterator[Fire]:
@@ -327,7 +332,7 @@ def _fires(connection: Connection, keys: Sequence[FireKey]) -> Iterator[Fire]:
     if len(instants) <= _AT_ONCE < len(keys):  # many schedules at once
         wanted = set(keys)
         found = connection.execute(select(fires).where(fires.c.scheduled_at.in_(instants))).mappings()
-        yield from (fire for fire in map(_fire, found) if fire.key in wanted)
+        yield from (fire for fire in map(as_fire, found) if fire.key in wanted)
         return
     (few, many), pairs = (fires.c.schedule, fires.c.scheduled_at), list[tuple[Any, Any]](keys)
     if len(instants) < len(names):
@@ -338,7 +343,7 @@ def _fires(connection: Connection, keys: Sequence[FireKey]) -> Iterator[Fire]:
     for one, others in groups.items():
         for start in range(0, len(others), _AT_ONCE):
             chosen = select(fires).where(few == one, many.in_(others[start : start + _AT_ONCE]))
-            yield from map(_fire, connection.execute(chosen).mappings())
+            yield from map(as_fire, connection.execute(chosen).mappings())
 
 
 def _states(connection: Connection, names: Collection[str] | None) -> dict[str, ScheduleState]:
@@ -346,55 +351,5 @@ def _states(connection: Connection, names: Collection[str] | None) -> dict[str, 
     statement = select(schedules)
     if names is not None and len(names) <= _AT_ONCE:
         statement = statement.where(schedules.c.schedule.in_(names))
-    found = (_state(row) for row in connection.execute(statement).mappings())
+    found = (as_state(row) for row in connection.execute(statement).mappings())
     return {state.schedule: state for state in found if names is None or state.schedule in names}
-
-
-def _fire(row: RowMapping | dict[str, Any]) -> Fire:
-    decoded = {
-        "status": FireStatus(row["status"]),
-        "origin": FireOrigin(row["origin"]),
-        "slots": from_json(row["slots"], dict[str, int]),
-    }
-    return Fire(**{**row, **decoded})
-
-
-def _fire_row(fire: Fire) -> dict[str, Any]:
-    row = {name: getattr(fire, name) for name in Fire.__dataclass_fields__}
-    return row | {"status": fire.status.value, "origin": fire.origin.value, "slots": _text(fire.slots)}
-
-
-def _gap_row(gap: Gap) -> dict[str, Any]:
-    return {name: getattr(gap, name) for name in Gap.__dataclass_fields__} | {"status": gap.status.value}
-
-
-def _state(row: RowMapping) -> ScheduleState:
-    return ScheduleState(**{**row, "trigger": _trigger(row["trigger"]), "alerts": _alerts(row["alerts"])})
-
-
-def _state_row(state: ScheduleState) -> dict[str, Any]:
-    row = {name: getattr(state, name) for name in ScheduleState.__dataclass_fields__}
-    return row | {"trigger": _text(state.trigger), "alerts": _text(state.alerts)}
-
-
-def _message_row(entry: OutboxEntry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in OutboxEntry.__dataclass_fields__}
-
-
-def _text(value: object) -> str:
-    return to_json(value).decode()
-
-
-# A cron expression is checked when it is made, and ten thousand schedules have few of them.
-@lru_cache(maxsize=4096)
-def _trigger(text: str) -> Trigger:
-    return from_json(text, Trigger)  # type: ignore[arg-type]
-
-
-@lru_cache(maxsize=4096)
-def _alerts(text: str) -> AlertState:
-    return from_json(text, AlertState)
-
-
-def _without(name: str) -> Any:  # noqa: ANN401
-    return lambda row: {key: value for key, value in row.items() if key != name}

@@ -33,7 +33,7 @@ from kit.triggers import After, Trigger, iter_due
 from tests.conftest import write
 from tests.support import KIT, environment, kit, mlflow_runs, new_project, processes_of, until
 
-__all__ = ["KIT", "Account", "Execution", "Production", "running_production", "unshared"]
+__all__ = ["KIT", "UNLOCKED", "Account", "Execution", "Production", "running_production", "unshared"]
 
 FILES = {
     "src/tiny/work.py": '''
@@ -149,6 +149,7 @@ class Production:
         self.env = environment(folder / "home", **env)
         self.root = folder / "tiny"
         self.store = self.root / ".kit" / "store.db"
+        self.databases = [self.root / "mlflow.db", *([] if "KIT_STORE" in env else [self.store])]
         self._journal = folder / "journal"
         self._output = folder / "scheduler.out"
         self._schedulers: list[subprocess.Popen[bytes]] = []
@@ -309,7 +310,7 @@ class Production:
         fires = store.fires.fires(FireQuery())
         found = [run for run in store.runs(RunQuery()) if run.origin.kind == "schedule"]
         executions = self.executions()
-        assert_sound(self.store, self.root / "mlflow.db")
+        assert_sound(*self.databases)
         self._assert_over(fires, found)
         self._assert_once(fires, found, executions)
         self._assert_told(found)

@@ -29,20 +29,41 @@ from kit.states import FIRE_TERMINAL, FireStatus, IllegalTransition, RunStatus
 from kit.stores import MemoryStore, RunQuery, Store
 from kit.stores.sql import SqlStore
 from kit.triggers import After, Cron, Interval, Once, OnData, Trigger
+from tests.databases import Postgres, open_at
 from tests.scheduling import NOON, STARTER, World, hourly, minute
 
 PENDING, RUNNING, RETRYING = FireStatus.PENDING, FireStatus.RUNNING, FireStatus.RETRYING
 SUCCEEDED, FAILED, SKIPPED = FireStatus.SUCCEEDED, FireStatus.FAILED, FireStatus.SKIPPED
 
 
+def open_place(where: str) -> SqlStore:
+    """The store in a folder, or at a URL."""
+    return open_at(where) if "://" in where else open_store(Path(where))
+
+
 def open_store(folder: Path) -> SqlStore:
     return SqlStore(folder / "store.db", lock=folder / "lock")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where processes share a store."""
+    if request.param == "sqlite":
+        return str(tmp_path)
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url(server.new_database())
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path)
-    yield made
+    made: Store
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        made = server.empty_store()
+    else:
+        made = MemoryStore() if request.param == "memory" else open_store(tmp_path)
+    with closing(made.hold()):
+        yield made
     made.close()
 
 
@@ -541,7 +562,7 @@ def test_five_thousand_schedules_are_claimed_settled_and_given_up_in_one_turn_ea
     assert len(ask(store, lambda board: board.known([(made.name, minute(60)) for made in schedules]))) == 5000
 
 
-def test_the_twins_tell_the_same_story(tmp_path: Path) -> None:
+def test_the_twins_tell_the_same_story(place: str) -> None:
     def live(store: Store) -> tuple[object, ...]:
         world = World(
             hourly("a", overlap=Overlap.QUEUE, slots={"gpu": 1}),
@@ -563,8 +584,9 @@ def test_the_twins_tell_the_same_story(tmp_path: Path) -> None:
                     world.end(begun.schedule, RunStatus.FAILED if turn % 5 == 0 else RunStatus.SUCCEEDED)
         return (*everything(store), store.fires.active())
 
-    store = open_store(tmp_path)
-    assert live(store) == live(MemoryStore())
+    store = open_place(place)
+    with closing(store.hold()):
+        assert live(store) == live(MemoryStore())
     store.close()
 
 
@@ -574,9 +596,9 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from sqlalchemy import event
-from tests.contract.test_fire_stores import GAP, MESSAGE, STATE, claim, fire, open_store, run, write
+from tests.contract.test_fire_stores import GAP, MESSAGE, STATE, claim, fire, open_place, run, write
 
-store = open_store(Path(sys.argv[1]))
+store = open_place(sys.argv[1])
 if sys.argv[2] == "writing":
     event.listen(store._engine, "commit", lambda _: os.kill(os.getpid(), signal.SIGKILL))
 made = fire("s", attempt=1, run_id="r1")
@@ -586,18 +608,17 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("when", ["writing", "written"])
-def test_a_process_that_is_killed_leaves_all_or_nothing(tmp_path: Path, when: str) -> None:
-    open_store(tmp_path).close()
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), when], check=False, capture_output=True, text=True
-    )
+def test_a_process_that_is_killed_leaves_all_or_nothing(place: str, when: str) -> None:
+    open_place(place).close()
+    done = subprocess.run([sys.executable, "-c", KILLED, place, when], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
-    store = open_store(tmp_path)
+    store = open_place(place)
     found = [len(kept) for kept in (store.fires.fires(FireQuery()), store.fires.gaps(), store.runs(RunQuery()))]
     assert found == ([0, 0, 0] if when == "writing" else [1, 1, 1])
     assert [len(store.fires.states()), len(store.fires.messages())] == found[:2]
-    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    if "://" not in place:
+        with closing(sqlite3.connect(Path(place) / "store.db")) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     claim(store, "s" if when == "writing" else "t")  # and nothing is locked
     store.close()
 
@@ -609,14 +630,14 @@ from pathlib import Path
 from kit.policies import Overlap
 from kit.schedule import Schedule
 from kit.triggers import Interval, OnData
-from tests.contract.test_fire_stores import open_store
+from tests.contract.test_fire_stores import open_place
 from tests.scheduling import NOON, World
 
-folder, how, me = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+where, how, me = sys.argv[1], sys.argv[2], sys.argv[3]
 schedules = [Schedule(f"s{n}", Interval(60), overlap=Overlap.QUEUE) for n in range(10)]
 if how == "data":
     schedules = [Schedule("d", OnData("data"), overlap=Overlap.QUEUE)]
-world = World(*schedules, store=open_store(folder), max_runs=999, new_id=lambda: f"{me}-{random.getrandbits(64):x}")
+world = World(*schedules, store=open_place(where), max_runs=999, new_id=lambda: f"{me}-{random.getrandbits(64):x}")
 mine = random.Random(me)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -638,11 +659,11 @@ print(began)
 """
 
 
-def race(folder: Path, how: str) -> list[int]:
+def race(place: str, how: str) -> list[int]:
     """Have four processes do the same at once; gives how many runs each of them has to start."""
     rivals = [
         subprocess.Popen(
-            [sys.executable, "-c", RIVAL, str(folder), how, f"p{number}"],
+            [sys.executable, "-c", RIVAL, place, how, f"p{number}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ},
         )
         for number in range(4)
@@ -660,10 +681,10 @@ def race(folder: Path, how: str) -> list[int]:
 
 
 @pytest.mark.parametrize("how", ["clock", "asked"])
-def test_rivals_claim_each_instant_once(tmp_path: Path, how: str) -> None:
-    store = open_store(tmp_path)
+def test_rivals_claim_each_instant_once(place: str, how: str) -> None:
+    store = open_place(place)
     World(*(Schedule(f"s{number}", Interval(60)) for number in range(10)), store=store).turn(0)
-    began = race(tmp_path, how)
+    began = race(place, how)
     fires, runs = store.fires.fires(FireQuery()), store.runs(RunQuery())
     keys: set[FireKey] = {(f"s{number}", minute(at)) for number in range(10) for at in range(1, 21)}
     assert len(fires) == len(runs) == 200
@@ -676,10 +697,10 @@ def test_rivals_claim_each_instant_once(tmp_path: Path, how: str) -> None:
     store.close()
 
 
-def test_versions_that_rivals_see_fire_once_each(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
+def test_versions_that_rivals_see_fire_once_each(place: str) -> None:
+    store = open_place(place)
     World(Schedule("d", OnData("data")), store=store).turn(0, observed={"d": "v0"})
-    assert sum(race(tmp_path, "data")) == 1  # the others wait for it
+    assert sum(race(place, "data")) == 1  # the others wait for it
     fires = store.fires.fires(FireQuery(schedule="d"))
     assert sorted(found.cause or "" for found in fires) == sorted(f"v{number}" for number in range(20))
     assert len(store.runs(RunQuery())) == 19

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,18 +15,26 @@ import pytest
 from kit._process import ProcessId
 from kit.errors import UserError
 from kit.models import Origin, RunRecord
+from kit.outcomes import Outcome
 from kit.states import IllegalTransition, RunStatus
 from kit.stores import Comparison, MemoryStore, RunQuery, Store
+from kit.stores.base import Fenced
 from kit.stores.sql import SqlStore
+from tests.databases import Postgres
 from tests.factories import INSTANT, claimed, record, spec
 from tests.support import claim
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made: Store
-    made = MemoryStore() if request.param == "memory" else SqlStore(tmp_path / "store.db", lock=tmp_path / "lock")
-    yield made
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        made = server.empty_store()
+    else:
+        made = MemoryStore() if request.param == "memory" else SqlStore(tmp_path / "store.db", lock=tmp_path / "lock")
+    with closing(made.hold()):
+        yield made
     made.close()
 
 
@@ -326,3 +335,84 @@ def test_more_runs_than_a_statement_has_variables(store: Store) -> None:
     found = store.runs(RunQuery())
     assert len(found) == 600
     assert all(run.tags == {"n": str(int(run.run_id[1:]))} for run in found)
+
+
+def test_names_may_be_long_and_are_sorted_by_their_bytes(store: Store) -> None:
+    """As words are sorted by people, `a` comes before `B`; a store that did so would page in another order."""
+    names = ["_", "B", "a", "\u00c4", "a" * 32]
+    for name in names:
+        add(store, name, experiment="long/" * 100 + name, params={"key/" * 100: name})
+    assert ids(store, descending=False) == sorted(names)
+    assert ids(store, experiment="long/" * 100 + "B", where=(Comparison("key/" * 100, "=", "B"),)) == ["B"]
+
+
+def test_what_is_no_number_is_neither_more_nor_less(store: Store) -> None:
+    for name, value in (("a", math.nan), ("b", math.inf), ("c", 1.0), ("d", -math.inf)):
+        add(store, name)
+        store.set_metrics(name, {"loss": value})
+    assert ids(store, where=(Comparison("loss", ">", "0"),), descending=False) == ["b", "c"]
+    assert ids(store, where=(Comparison("loss", "<=", "inf"),), descending=False) == ["b", "c", "d"]
+    assert math.isnan(store.get("a").metrics["loss"])
+
+
+def on_cluster(store: Store) -> ProcessId:
+    add(store, "a1", executor="slurm", job="17")
+    return ProcessId(7, 8, "boot")
+
+
+WELL = Outcome(RunStatus.SUCCEEDED, 0, None)
+
+
+def test_of_several_copies_of_a_run_the_last_one_has_the_say(store: Store) -> None:
+    holder = on_cluster(store)
+    assert (store.get("a1").executor, store.get("a1").job, store.get("a1").token) == ("slurm", "17", None)
+    first = store.lease("a1", at=INSTANT, holder=holder)
+    assert (first.token, first.status, first.supervisor, first.heartbeat_at) == (1, RunStatus.STARTING, holder, INSTANT)
+    store.transition("a1", RunStatus.RUNNING, at=INSTANT, token=1)
+    assert store.beat("a1", 1, at=INSTANT + timedelta(minutes=1), process=holder)
+    assert store.get("a1").heartbeat_at == INSTANT + timedelta(minutes=1)
+
+    second = store.lease("a1", at=INSTANT, holder=replace(holder, pid=9))
+    assert (second.token, second.status, second.process) == (2, RunStatus.STARTING, None)
+    assert not store.beat("a1", 1, at=INSTANT + timedelta(hours=1))
+    with pytest.raises(Fenced, match="copy 1 of run a1 has no say any more"):
+        store.transition("a1", RunStatus.RUNNING, at=INSTANT, token=1)
+    with pytest.raises(Fenced):
+        store.finish("a1", WELL, at=INSTANT, metrics={"auc": 0.1}, params={"late": "1"}, token=1)
+    assert store.get("a1") == second
+
+    store.transition("a1", RunStatus.RUNNING, at=INSTANT, token=2)
+    ended = store.finish("a1", WELL, at=INSTANT, metrics={"auc": 0.9}, params={}, token=2)
+    assert (ended.status, ended.metrics, ended.ended_at) == (RunStatus.SUCCEEDED, {"auc": 0.9}, INSTANT)
+    assert store.get("a1") == ended
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_an_end_says_whether_the_tracker_has_it_all(store: Store, tracked: bool) -> None:
+    add(store, "a1", status=RunStatus.RUNNING)
+    ended = store.finish("a1", WELL, at=INSTANT, metrics={}, params={}, tracked=tracked)
+    assert ended == store.get("a1")
+    assert (ended.status, ended.tracked) == (RunStatus.SUCCEEDED, tracked)
+
+
+def test_what_has_ended_gets_no_other_copy(store: Store) -> None:
+    holder = on_cluster(store)
+    store.lease("a1", at=INSTANT, holder=holder)
+    store.finish("a1", Outcome(RunStatus.CANCELLED, 130, "x"), at=INSTANT, metrics={}, params={})
+    with pytest.raises(IllegalTransition):
+        store.lease("a1", at=INSTANT, holder=holder)
+    assert not store.beat("a1", 1, at=INSTANT)
+    with pytest.raises(IllegalTransition):
+        store.finish("a1", WELL, at=INSTANT, metrics={"auc": 1.0}, params={}, token=1)
+    assert store.get("a1").metrics == {}
+
+
+def test_a_run_that_is_resumed_elsewhere_is_out_of_the_hands_of_its_copies(store: Store) -> None:
+    holder = on_cluster(store)
+    store.lease("a1", at=INSTANT, holder=holder)
+    store.finish("a1", Outcome(RunStatus.LOST, 1, "x"), at=INSTANT, metrics={}, params={}, token=1)
+    resumed = store.resume("a1", at=INSTANT, starter=holder)
+    assert (resumed.executor, resumed.job, resumed.token) == (None, None, 2)
+    assert not store.beat("a1", 1, at=INSTANT)
+    store.attach("a1", job="18")
+    assert store.get("a1").job == "18"

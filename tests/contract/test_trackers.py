@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from kit.trackers import Artifact, Entry, MemoryTracker, Metrics, Params, Tags, 
 from kit.trackers.spool import Spool, deliver
 from tests.factories import snapshot, spec
 from tests.servers import Server, mlflow_server
-from tests.support import closed_port, mlflow_runs
+from tests.support import closed_port, mlflow_runs, until
 
 
 @dataclass
@@ -416,17 +417,43 @@ class TestMlflow:
         with pytest.raises(ServiceError):
             begun(InMlflow(tmp_path))
 
-    def test_what_mlflow_finds_active_is_this_run(
+    @pytest.fixture
+    def _put_back(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """What makes a run the active one changes MLflow in this process."""
+        import mlflow
+
+        before = mlflow.get_tracking_uri()
+        for name in ("TRACKING_URI", "RUN_ID", "EXPERIMENT_ID", "SYSTEM_METRICS_SAMPLING_INTERVAL"):
+            monkeypatch.setenv(f"MLFLOW_{name}", "")  # noted, to be put back
+            monkeypatch.delenv(f"MLFLOW_{name}")
+        yield
+        mlflow.set_tracking_uri(before)
+
+    @pytest.mark.usefixtures("_put_back")
+    def test_the_machine_is_sampled_while_a_run_goes_on(
         self, here: InMlflow | BehindServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        from kit.trackers import _active, mlflow
+
+        monkeypatch.setattr(_active, "_SAMPLED_AFTER", 0.05)
+        monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+        tracker = here.tracker()
+        assert isinstance(tracker, mlflow.MlflowTracker)
+        tracker.start(spec(), {})
+        tracker.activate()
+        try:
+            until(lambda: any(key.startswith("system/") for key in here.seen(tracker).series), "a sample")
+        finally:
+            tracker.end(RunStatus.SUCCEEDED, None)
+            tracker.leave(RunStatus.SUCCEEDED)
+        assert not [thread.name for thread in threading.enumerate() if "SystemMetrics" in thread.name]
+
+    @pytest.mark.usefixtures("_put_back")
+    def test_what_mlflow_finds_active_is_this_run(self, here: InMlflow | BehindServer) -> None:
         import mlflow
 
         from kit.trackers.mlflow import MlflowTracker
 
-        before = mlflow.get_tracking_uri()
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"):
-            monkeypatch.setenv(name, "")  # noted, to be put back
-            monkeypatch.delenv(name)
         tracker = here.tracker()
         assert isinstance(tracker, MlflowTracker)
         run_id = tracker.start(spec(), {})
@@ -436,9 +463,10 @@ class TestMlflow:
             assert active is not None
             assert active.info.run_id == run_id
             mlflow.log_param("own", 1)
+            with mlflow.start_run(nested=True) as inner:
+                assert inner.info.experiment_id == active.info.experiment_id
         finally:
             tracker.end(RunStatus.SUCCEEDED, None)
             tracker.leave(RunStatus.SUCCEEDED)
-            mlflow.set_tracking_uri(before)
         assert mlflow.active_run() is None
         assert here.seen(tracker).params["own"] == "1"

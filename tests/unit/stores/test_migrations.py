@@ -21,7 +21,7 @@ from kit.stores.engine import _MIGRATIONS, _revision, create_sqlite_engine, upgr
 from kit.stores.fire_tables import fires
 from kit.stores.schema import METADATA, REVISION
 from kit.stores.sql import SqlStore
-from tests.factories import record, spec
+from tests.factories import record, row_of_0001, spec
 
 
 def open_store(folder: Path) -> SqlStore:
@@ -78,6 +78,7 @@ def test_deleting_a_run_takes_everything_of_it(tmp_path: Path) -> None:
 def test_a_store_from_before_schedules_keeps_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as before:
         before.setattr("kit.stores.engine.REVISION", "0001")
+        before.setattr("kit.stores.sql.run_row", row_of_0001)
         store = open_store(tmp_path)
         for number in range(30):
             made = replace(record(f"r{number}"), tags={"n": str(number)})

@@ -95,7 +95,7 @@ def test_no_question_reads_all_fires_there_are(store: SqlStore, tmp_path: Path, 
     store.fires.latest(3)
     store.fires.latest(3, STATUSES)
     store.fires.gaps("a", limit=3)
-    assert len(heard) == 8
+    assert len([words for words, _ in heard if words.startswith("SELECT")]) == 4
     assert read_whole(tmp_path / "store.db", heard) == []
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from kit.stores.schema import short
+
 revision = "0001"
 down_revision = None
 
@@ -12,19 +14,19 @@ down_revision = None
 def upgrade() -> None:
     op.create_table(
         "runs",
-        sa.Column("run_id", sa.String(32), primary_key=True),
-        sa.Column("name", sa.String(200), nullable=False),
-        sa.Column("project", sa.String(200), nullable=False),
-        sa.Column("experiment", sa.String(200), nullable=False),
-        sa.Column("task", sa.String(500)),
-        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("run_id", short(32), primary_key=True),
+        sa.Column("name", short(200), nullable=False),
+        sa.Column("project", short(200), nullable=False),
+        sa.Column("experiment", short(200), nullable=False),
+        sa.Column("task", short(500)),
+        sa.Column("status", short(16), nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
-        sa.Column("commit", sa.String(64)),
+        sa.Column("commit", short(64)),
         sa.Column("dirty", sa.Boolean, nullable=False),
         sa.Column("seed", sa.BigInteger),
         sa.Column("overrides", sa.Text, nullable=False),
-        sa.Column("origin", sa.String(16), nullable=False),
-        sa.Column("parent", sa.String(200)),
+        sa.Column("origin", short(16), nullable=False),
+        sa.Column("parent", short(200)),
         sa.Column("trial", sa.Integer),
         sa.Column("scheduled_at", sa.BigInteger),
         sa.Column("note", sa.Text),
@@ -33,7 +35,7 @@ def upgrade() -> None:
         sa.Column("heartbeat_at", sa.BigInteger),
         sa.Column("exit_code", sa.Integer),
         sa.Column("reason", sa.Text),
-        sa.Column("mlflow_run_id", sa.String(64)),
+        sa.Column("mlflow_run_id", short(64)),
         sa.Column("tracked", sa.Boolean, nullable=False),
         sa.Column("starter", sa.Text),
         sa.Column("supervisor", sa.Text),
@@ -47,9 +49,9 @@ def upgrade() -> None:
     op.create_table(
         "metrics",
         _of_run(),
-        sa.Column("key", sa.String(250), primary_key=True),
+        sa.Column("key", short(250), primary_key=True),
         sa.Column("value", sa.Double),
-        sa.Column("exact", sa.String(32), nullable=False),
+        sa.Column("exact", short(32), nullable=False),
         sa.Column("position", sa.Integer, nullable=False),
     )
     op.create_index("metrics_by_key", "metrics", ["key", "value"])
@@ -57,11 +59,11 @@ def upgrade() -> None:
         op.create_table(
             name,
             _of_run(),
-            sa.Column("key", sa.String(250), primary_key=True),
+            sa.Column("key", short(250), primary_key=True),
             sa.Column("value", sa.Text, nullable=False),
             sa.Column("position", sa.Integer, nullable=False),
         )
 
 
 def _of_run() -> sa.Column[str]:
-    return sa.Column("run_id", sa.String(32), sa.ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True)
+    return sa.Column("run_id", short(32), sa.ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True)

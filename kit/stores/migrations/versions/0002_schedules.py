@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from kit.stores.schema import short
+
 revision = "0002"
 down_revision = "0001"
 
@@ -12,20 +14,20 @@ down_revision = "0001"
 def upgrade() -> None:
     op.create_table(
         "fires",
-        sa.Column("schedule", sa.String(200), primary_key=True),
+        sa.Column("schedule", short(200), primary_key=True),
         sa.Column("scheduled_at", sa.BigInteger, primary_key=True),
-        sa.Column("status", sa.String(16), nullable=False),
-        sa.Column("origin", sa.String(16), nullable=False),
+        sa.Column("status", short(16), nullable=False),
+        sa.Column("origin", short(16), nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("due_at", sa.BigInteger, nullable=False),
         sa.Column("requested", sa.Boolean, nullable=False),
-        sa.Column("cause", sa.String(200)),
+        sa.Column("cause", short(200)),
         sa.Column("started_at", sa.BigInteger),
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("reason", sa.Text),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("uncounted", sa.Integer, nullable=False),
-        sa.Column("run_id", sa.String(32)),
+        sa.Column("run_id", short(32)),
         sa.Column("stopping", sa.Text),
         sa.Column("followed", sa.Boolean, nullable=False),
         sa.Column("slots", sa.Text, nullable=False),
@@ -36,8 +38,8 @@ def upgrade() -> None:
     op.create_table(
         "gaps",
         sa.Column("gap_id", sa.Integer, primary_key=True),
-        sa.Column("schedule", sa.String(200), nullable=False),
-        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("schedule", short(200), nullable=False),
+        sa.Column("status", short(16), nullable=False),
         sa.Column("first", sa.BigInteger, nullable=False),
         sa.Column("last", sa.BigInteger, nullable=False),
         sa.Column("count", sa.Integer, nullable=False),
@@ -47,7 +49,7 @@ def upgrade() -> None:
     op.create_index("gaps_by_schedule", "gaps", ["schedule", "last"])
     op.create_table(
         "schedules",
-        sa.Column("schedule", sa.String(200), primary_key=True),
+        sa.Column("schedule", short(200), primary_key=True),
         sa.Column("trigger", sa.Text, nullable=False),
         sa.Column("cursor", sa.BigInteger, nullable=False),
         sa.Column("enabled", sa.Boolean, nullable=False),
@@ -57,9 +59,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "schedulers",
-        sa.Column("scheduler_id", sa.String(32), primary_key=True),
-        sa.Column("scope", sa.String(200), nullable=False),
-        sa.Column("host", sa.String(200), nullable=False),
+        sa.Column("scheduler_id", short(32), primary_key=True),
+        sa.Column("scope", short(200), nullable=False),
+        sa.Column("host", short(200), nullable=False),
         sa.Column("process", sa.Text, nullable=False),
         sa.Column("started_at", sa.BigInteger, nullable=False),
         sa.Column("heartbeat_at", sa.BigInteger, nullable=False),
@@ -68,9 +70,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "messages",
-        sa.Column("entry_id", sa.String(32), primary_key=True),
-        sa.Column("schedule", sa.String(200)),
-        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("entry_id", short(32), primary_key=True),
+        sa.Column("schedule", short(200)),
+        sa.Column("kind", short(16), nullable=False),
         sa.Column("title", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),

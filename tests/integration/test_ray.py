@@ -1,0 +1,178 @@
+"""Runs on a real Ray cluster: submitted, cancelled, interrupted, gone on with, and refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from kit import runs
+from kit.executors._ray_jobs import RayJobs
+from kit.executors.ray import RayExecutor, job_id
+from kit.models import Launch, from_json
+from kit.states import RunStatus
+from kit.stores.base import RunQuery
+from tests.clusters import ClusterPlace
+from tests.engines import Ray
+from tests.support import mlflow_runs, start_kit, until
+
+pytestmark = pytest.mark.slow
+
+
+class Place(ClusterPlace):
+    """One on Ray."""
+
+    def __init__(self, folder: Path, ray: Ray) -> None:
+        super().__init__(folder, "ray", ray.environment)
+        self.ray = ray
+
+    def states(self, run_id: str) -> list[str]:
+        """Of its jobs, the first one first."""
+        return [job.state for job in RayJobs(None).find([run_id])[run_id]]
+
+    def set(self, name: str, settings: str) -> None:
+        """Add an executor of this name."""
+        text = (self.root / "pyproject.toml").read_text()
+        (self.root / "pyproject.toml").write_text(f"{text}\n[tool.kit.executors.{name}]\nkind = 'ray'\n{settings}\n")
+
+    def looked_at(self) -> None:
+        """As by somebody who types `kit runs`."""
+        runs.listing(self.project, RunQuery())
+
+    def settled(self, run_id: str) -> bool:
+        self.looked_at()
+        return self.record(run_id).status.is_terminal
+
+
+@pytest.fixture
+def place(tmp_path: Path, ray: Ray, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in ray.environment.items():
+        monkeypatch.setenv(name, value)
+    return Place(tmp_path, ray)
+
+
+def test_a_run_on_a_cluster_comes_out_as_one_here_whatever_becomes_of_the_working_tree(place: Place) -> None:
+    here = place.kit("run", "experiment=steps", "x=3", "--json").json()
+    run_id = place.submit("experiment=steps", "x=3")
+    (place.root / "src/tiny/tasks.py").write_text("not Python any more")
+    executor = runs.executor_of(place.project, "ray")
+    assert isinstance(executor, RayExecutor)
+    # Who did not hear the answer asks again: there is one job of a name.
+    executor.submit(from_json(place.project.paths.run(run_id).launch.read_bytes(), Launch))
+    there = place.ended(run_id)
+    assert (there.status, there.metrics) == (RunStatus.SUCCEEDED, here["metrics"])
+    assert (there.executor, there.job, there.token) == ("ray", job_id(run_id, 1), 1)
+    assert there.tracked
+    assert place.log(run_id) == "begins at 0\n"
+    mlflow = mlflow_runs(place.root)
+    assert mlflow[run_id].status == "FINISHED"
+    assert mlflow[run_id].metrics == mlflow[here["run_id"]].metrics
+    assert mlflow[run_id].params == mlflow[here["run_id"]].params
+    until(lambda: place.states(run_id) == ["SUCCEEDED"], "its one job to be over")
+    assert f"ray, job {there.job}" in place.kit("show", run_id).out
+
+
+def test_a_run_is_cancelled_whether_it_waits_or_runs_and_in_ray_too(place: Place) -> None:
+    running = [place.submit("experiment=waits", "+resources.cpus=2") for _ in range(2)]  # each has a node for itself
+    waiting = place.submit("experiment=waits")
+    for run_id in running:
+        until(lambda run_id=run_id: "started" in place.log(run_id), "the task to start")  # type: ignore[misc]
+    assert (place.record(waiting).status, place.states(waiting)) == (RunStatus.QUEUED, ["PENDING"])
+    assert "is cancelled" in place.kit("cancel", waiting).out
+    assert place.record(waiting).status is RunStatus.CANCELLED
+    asked, stopped = running
+    RayJobs(None).stop(job_id(stopped, 1))  # as by `ray job stop`
+    assert "asked run" in place.kit("cancel", asked).out
+    ended = place.ended(asked)
+    assert (ended.status, ended.reason) == (RunStatus.CANCELLED, "cancelled on request")
+    until(lambda: place.settled(stopped), "it to be silent long enough")
+    assert (place.record(stopped).status, place.record(stopped).reason) == (RunStatus.CANCELLED, "stopped in Ray")
+    until(lambda: place.states(waiting) == ["STOPPED"], "Ray to have stopped what waited")
+
+
+@pytest.mark.exhaustive
+def test_a_run_at_its_time_limit_goes_on_in_another_job(place: Place) -> None:
+    place.set("short", "time = '1h'")
+    run_id = place.kit("run", "--on", "short", "--json", "experiment=steps", "steps=1000", "pause=0.5").json()["run_id"]
+    run = place.project.paths.run(run_id)
+    until(lambda: list(run.checkpoints.glob("step-*")), "a checkpoint")
+    supervisor = place.record(run_id).supervisor
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGUSR1)  # as the job does to itself, an hour from now
+    until(lambda: place.log(run_id).count("begins at") == 2, "the run to go on")
+    assert place.log(run_id).count("begins at 0\n") == 1
+    place.kit("cancel", run_id)
+    ended = place.ended(run_id)
+    assert (ended.status, ended.token, ended.job) == (RunStatus.CANCELLED, 2, job_id(run_id, 2))
+    until(lambda: place.record(run_id).tracked, "MLflow to know")
+    series = mlflow_runs(place.root)[run_id].metrics["loss"]
+    assert [step for step, _ in series] == list(range(len(series)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told", "fix"),
+    [
+        ({"RAY_AUTH_TOKEN": "f" * 64}, "refuses the token", "RAY_AUTH_TOKEN"),
+        ({"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9"}, "no Ray cluster answers", "`address`"),
+        ({"PYTHONPATH": "lacking"}, "is not installed here", "uv add"),
+        ({}, "no node of the Ray cluster has CPU 64", "autoscales"),
+    ],
+)
+def test_what_cannot_be_submitted_leaves_nothing_and_has_a_fix(
+    place: Place, wrong: dict[str, str], told: str, fix: str
+) -> None:
+    (place.root.parent / "lacking").mkdir()
+    (place.root.parent / "lacking" / "ray.py").write_text("raise ImportError('there is none')\n")
+    wrong = {name: value.replace("lacking", str(place.root.parent / "lacking")) for name, value in wrong.items()}
+    cpus = () if wrong else ("+resources.cpus=64",)
+    refused = place.kit("run", "--on", "ray", "experiment=steps", *cpus, env={**place.env, **wrong}, code=3)
+    assert told in refused.err
+    assert fix in refused.err
+    assert place.project.store.runs(RunQuery()) == []
+    assert not place.project.paths.runs.exists() or list(place.project.paths.runs.iterdir()) == []
+
+
+@pytest.mark.exhaustive
+def test_a_run_goes_on_when_the_head_is_gone_and_another_one_knows_nothing_of_it(place: Place) -> None:
+    run_id = place.submit("experiment=steps", "steps=20", "pause=0.5")
+    until(lambda: len(list(place.project.paths.run(run_id).checkpoints.glob("step-*"))) >= 2, "two checkpoints")
+    place.ray.kill("head")
+    place.kit("runs")  # it cannot be asked: nothing is settled
+    assert not place.record(run_id).status.is_terminal
+    place.ray.kill("other")
+    for node in ("head", "other"):
+        place.ray.start(node)
+    until(lambda: place.settled(run_id), "the run to go on, and end")
+    ended = place.record(run_id)
+    assert (ended.status, ended.token, ended.job) == (RunStatus.SUCCEEDED, 2, job_id(run_id, 2))
+    assert place.log(run_id).count("begins at 0\n") == 1
+    series = mlflow_runs(place.root)[run_id].metrics["loss"]
+    assert series == [(step, 1.0 / (step + 1)) for step in range(20)]
+
+
+@pytest.mark.parametrize("trials", [12, pytest.param(60, marks=pytest.mark.exhaustive)])
+def test_a_sweep_survives_a_node_and_its_own_command(place: Place, trials: int) -> None:
+    values = ",".join(map(str, range(trials)))
+    sweep = start_kit(
+        place.root, "run", "-m", "--on", "ray", "experiment=steps", f"x={values}", "pause=0.5", env=place.env
+    )
+    try:
+        until(lambda: len([each for each in place.trials() if each.job]) == trials, "all to be submitted", seconds=300)
+        sweep.send_signal(signal.SIGKILL)  # its terminal is closed
+        there = until(lambda: place.ray.runs_on("other"), "a trial on the node that is to fail")
+        until(lambda: any(place.log(run_id) for run_id in there), "it to have begun")
+        place.ray.kill("other")
+
+        def over() -> bool:
+            place.looked_at()
+            return all(record.status.is_terminal for record in place.trials())
+
+        until(over, "all trials to end", seconds=100 + 10 * trials)
+        place.expect_swept(trials)
+        assert max(record.token or 0 for record in place.trials()) == 2  # one of them at least had its node taken
+    finally:
+        sweep.kill()
+        sweep.communicate()
+        place.ray.start("other")

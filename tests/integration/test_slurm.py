@@ -1,0 +1,210 @@
+"""Runs on a real SLURM cluster: submitted, followed, cancelled, interrupted and gone on with."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from kit.states import RunStatus
+from kit.stores.base import RunQuery
+from tests.clusters import ClusterPlace
+from tests.engines import Slurm
+from tests.support import mlflow_runs, start_kit, until
+
+pytestmark = pytest.mark.slow
+
+
+class Place(ClusterPlace):
+    """One on SLURM."""
+
+    def __init__(self, folder: Path, slurm: Slurm) -> None:
+        super().__init__(folder, "slurm", slurm.environment)
+        self.slurm = slurm
+
+
+@pytest.fixture
+def place(tmp_path: Path, slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in slurm.environment.items():
+        monkeypatch.setenv(name, value)
+    return Place(tmp_path, slurm)
+
+
+def test_a_run_on_a_cluster_comes_out_as_one_here_whatever_becomes_of_the_working_tree(place: Place) -> None:
+    here = place.kit("run", "experiment=steps", "x=3", "--json").json()
+    run_id = place.submit("experiment=steps", "x=3")
+    (place.root / "src/tiny/tasks.py").write_text("not Python any more")
+    there = place.ended(run_id)
+    assert (there.status, there.metrics, there.executor, there.token) == (
+        RunStatus.SUCCEEDED,
+        here["metrics"],
+        "slurm",
+        1,
+    )
+    assert there.tracked
+    assert place.log(run_id) == "begins at 0\n"
+    mlflow = mlflow_runs(place.root)
+    assert mlflow[run_id].status == "FINISHED"
+    assert mlflow[run_id].metrics == mlflow[here["run_id"]].metrics
+    assert mlflow[run_id].params == mlflow[here["run_id"]].params
+    until(lambda: place.slurm.jobs()[f"kit-{run_id}"][0] == "COMPLETED", "the job to be over")
+    assert f"slurm, job {there.job}" in place.kit("show", run_id).out
+    assert place.kit("logs", run_id).out == "begins at 0\n"
+
+
+def test_a_run_is_cancelled_whether_it_waits_or_runs(place: Place) -> None:
+    running = place.submit("experiment=waits")
+    until(lambda: "started" in place.log(running), "the task to start")
+    for node in ("n1", "n2", "n3"):
+        place.slurm.ask("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
+    try:
+        waiting = place.submit("experiment=waits", "+resources={cpus: 2, memory: 500M, time: 90}")
+        asked = place.slurm.ask("squeue", "--noheader", f"--name=kit-{waiting}", "--format=%C|%m|%l")
+        assert asked.strip() == "2|500M|2:00"  # SLURM counts time in minutes
+        assert place.record(waiting).status is RunStatus.QUEUED
+        assert "is cancelled" in place.kit("cancel", waiting).out
+        assert "asked run" in place.kit("cancel", running).out
+        assert place.ended(running).status is RunStatus.CANCELLED
+    finally:
+        for node in ("n1", "n2", "n3"):
+            place.slurm.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    assert place.record(waiting).status is RunStatus.CANCELLED
+    until(lambda: place.slurm.jobs()[f"kit-{waiting}"][0] == "CANCELLED", "the job to be cancelled")
+    assert place.record(running).reason == "cancelled on request"
+    until(lambda: mlflow_runs(place.root)[running].status == "KILLED", "MLflow to know")
+
+
+def test_a_run_that_slurm_starts_again_goes_on_from_its_checkpoint_as_the_same_run(place: Place) -> None:
+    run_id = place.submit("experiment=steps", "steps=6", "pause=1")
+    until(lambda: len(list(place.project.paths.run(run_id).checkpoints.glob("step-*"))) >= 2, "two checkpoints")
+    place.slurm.ask("scontrol", "requeue", str(place.record(run_id).job))
+    until(lambda: place.slurm.jobs()[f"kit-{run_id}"][0] == "PENDING", "the job to wait again")
+    place.kit("runs")  # settles nothing that SLURM still has
+    assert not place.record(run_id).status.is_terminal
+    place.slurm.hurry(run_id)
+    ended = place.ended(run_id)
+    assert (ended.status, ended.token, ended.metrics["score"]) == (RunStatus.SUCCEEDED, 2, 2.0)
+    assert place.log(run_id).count("begins at 0") == 1
+    assert place.log(run_id).count("begins at") == 2
+    series = mlflow_runs(place.root)[run_id].metrics["loss"]
+    assert series == [(step, 1.0 / (step + 1)) for step in range(6)]
+
+
+def test_what_was_ended_in_slurm_is_settled_by_its_word(place: Place) -> None:
+    run_id = place.submit("experiment=waits")
+    until(lambda: "started" in place.log(run_id), "the task to start")
+    place.slurm.ask("scancel", str(place.record(run_id).job))
+    until(lambda: place.slurm.jobs()[f"kit-{run_id}"][0] == "CANCELLED", "the job to be cancelled")
+    assert place.record(run_id).status is RunStatus.RUNNING  # nobody has said anything else, nor asked
+
+    def settled() -> bool:
+        place.kit("runs")
+        return place.record(run_id).status.is_terminal
+
+    until(settled, "the run to be silent long enough")
+    assert place.record(run_id).reason == "cancelled in SLURM"
+
+
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        ("partition", "invalid partition"),
+        ("account", "Invalid account"),
+        ("memory", "configuration is not available"),
+    ],
+)
+def test_what_slurm_refuses_leaves_nothing_and_has_a_fix(place: Place, option: str, what: str) -> None:
+    value = '"900G"' if option == "memory" else '"nope"'
+    text = (place.root / "pyproject.toml").read_text()
+    (place.root / "pyproject.toml").write_text(f"{text}\n[tool.kit.executors.big]\n{option} = {value}\n")
+    refused = place.kit("run", "--on", "big", "experiment=steps", code=3)
+    assert what.lower() in refused.err.lower()
+    assert "fix" in refused.err.lower() or "`" in refused.err
+    assert place.project.store.runs(RunQuery()) == []
+    assert list(place.project.paths.runs.iterdir()) == []
+
+
+def test_without_slurm_here_the_error_says_where_to_go(place: Place) -> None:
+    lacking = dict(place.env) | {
+        "PATH": os.fspath(Path(place.env["VIRTUAL_ENV"]) / "bin") if "VIRTUAL_ENV" in place.env else ""
+    }
+    tools = place.root.parent / "bin"
+    tools.mkdir()
+    for name in ("git", "kit", "python"):
+        found = next(Path(p, name) for p in os.environ["PATH"].split(os.pathsep) if Path(p, name).exists())
+        (tools / name).symlink_to(found)
+    lacking["PATH"] = os.fspath(tools)
+    refused = place.kit("run", "--on", "slurm", "experiment=steps", env=lacking, code=3)
+    assert "there is no `sbatch` on this machine" in refused.err
+
+
+@pytest.mark.parametrize("how", ["told", pytest.param("by the clock", marks=pytest.mark.exhaustive)])
+def test_a_job_at_its_time_limit_goes_on_in_another(place: Place, how: str) -> None:
+    settings = "\n[tool.kit.executors.short]\nkind = 'slurm'\ntime = '1m'\nwarning = 5\n"
+    (place.root / "pyproject.toml").write_text((place.root / "pyproject.toml").read_text() + settings)
+    steps = place.kit("run", "--on", "short", "--json", "experiment=steps", "steps=1000", "pause=1").json()["run_id"]
+    waits = place.kit("run", "--on", "short", "--json", "experiment=waits").json()["run_id"]
+    before = place.project.paths.run(steps)
+    until(lambda: "begins at 0" in place.log(steps), "the run to begin")
+    until(lambda: "started" in place.log(waits), "the other one to begin")
+    until(lambda: list(before.checkpoints.glob("step-*")), "a checkpoint")
+    if how == "told":  # as SLURM does by itself, a minute from now
+        for run_id in (steps, waits):
+            place.slurm.ask("scancel", "--batch", "--signal=USR1", str(place.record(run_id).job))
+
+    def waits_again() -> bool:
+        return place.slurm.jobs()[f"kit-{steps}"][0] == "PENDING"
+
+    until(waits_again, "the job to be queued again")
+    reached = max(int(path.name[5:]) for path in before.checkpoints.glob("step-*"))
+
+    def goes_on() -> bool:
+        place.slurm.hurry(steps)
+        return place.log(steps).count("begins at") == 2
+
+    until(goes_on, "the run to go on")
+    assert f"begins at {reached + 1}\n" in place.log(steps)
+    place.kit("cancel", steps)
+    ended = place.ended(steps)
+    assert (ended.status, ended.token) == (RunStatus.CANCELLED, 2)
+    until(lambda: place.record(steps).tracked, "MLflow to know")
+    series = mlflow_runs(place.root)[steps].metrics["loss"]
+    assert [step for step, _ in series] == list(range(len(series)))
+    assert len(series) > reached
+    # Who leaves nothing to go on from would begin anew for ever.
+    without = place.ended(waits)
+    assert (without.status, without.exit_code) == (RunStatus.TIMED_OUT, 124)
+    assert without.reason == "stopped at its job's time limit; it left no checkpoint to go on from"
+
+
+@pytest.mark.parametrize("trials", [12, pytest.param(60, marks=pytest.mark.exhaustive)])
+def test_a_sweep_survives_a_node_the_controller_and_its_own_command(place: Place, trials: int) -> None:
+    values = ",".join(map(str, range(trials)))
+    sweep = start_kit(
+        place.root, "run", "-m", "--on", "slurm", "experiment=steps", f"x={values}", "pause=0.5", env=place.env
+    )
+    try:
+        until(lambda: len(place.slurm.jobs_of(place.root)) == trials, "all trials to be submitted", seconds=300)
+        sweep.send_signal(signal.SIGKILL)  # its terminal is closed
+        until(lambda: place.slurm.has_saved(place.root), "SLURM to have all jobs on its disk")
+        place.slurm.kill_controller()
+        place.slurm.start_controller()
+        on_n1 = until(lambda: place.slurm.running_on("n1"), "a trial on the node that is to fail")
+        until(lambda: any(place.log(name.removeprefix("kit-")) for name in on_n1), "it to have begun")
+        on_n1 = place.slurm.running_on("n1")
+        place.slurm.kill_node("n1")
+
+        def over() -> bool:
+            for name in on_n1:
+                place.slurm.hurry(name.removeprefix("kit-"))
+            place.kit("runs")  # as somebody who looks: it gives up nothing that SLURM has
+            return all(record.status.is_terminal for record in place.trials())
+
+        until(over, "all trials to end", seconds=100 + 8 * trials)
+        place.expect_swept(trials)
+    finally:
+        sweep.kill()
+        sweep.communicate()
+        place.slurm.start_node("n1")
