@@ -77,7 +77,8 @@ def _project(folder: Path) -> None:
 
 def _timed(folder: Path, *command: str, **variables: str) -> float:
     before = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=os.environ | variables, check=True, stdout=subprocess.DEVNULL)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(command, cwd=folder, env=environment | variables, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - before
 
 
