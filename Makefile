@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: clean demo environment format help lint test test-exhaustive test-slow torch
+.PHONY: clean demo docs environment format help lint test test-exhaustive test-slow torch
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
@@ -74,11 +74,14 @@ torch: $(SYNCED)
 test: torch ## Run the tests, but those that take minutes; ARGS="..." goes to pytest
 	pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not exhaustive" $(ARGS)
 
-test-slow: torch ## Run the tests that take minutes
-	pytest -n $(JOBS) --dist load --maxschedchunk 1 -m "slow and not exhaustive" $(ARGS)
+test-slow: torch ## Run the tests that take minutes; what needs a cluster is one worker's
+	pytest -n $(JOBS) --dist loadgroup -m "slow and not exhaustive" $(ARGS)
 
 test-exhaustive: torch ## Run the longest proofs, and more seeds: before a release
 	pytest -n $(JOBS) --dist load -m exhaustive $(ARGS)
+
+docs: $(SYNCED) ## Make the documentation site in build/docs/site; a link that leads nowhere is an error
+	python -m docs._site
 
 lint: $(SYNCED) ## Check style, types and layers
 	ruff check

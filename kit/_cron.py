@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -24,7 +25,7 @@ from cronsim import CronSim, CronSimError
 from kit._zones import Change, changes, offset_at, to_instant, to_wall, wall_reached
 from kit.errors import UserError
 
-__all__ = ["backward", "check", "count", "forward", "note"]
+__all__ = ["Parts", "backward", "check", "count", "forward", "note", "parts", "unsettled"]
 
 _SECOND = timedelta(seconds=1)
 _SOME_WALL = datetime(2000, 1, 1)  # noqa: DTZ001 a wall-clock time
@@ -152,6 +153,55 @@ def _gap_note(expression: str, gap: Change) -> str | None:
     if len(skipped) == 1:
         return f"{skipped[0]:%H:%M} does not exist that night: runs at {end}"
     return f"{skipped[0]:%H:%M} to {skipped[-1]:%H:%M} do not exist that night: runs once, at {end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an expression matches, as numbers: what all crons agree on.
+
+    Attributes:
+        texts: The five fields as they are written, nicknames written out.
+        weekdays: 0 is Sunday.
+        both_days: Whether the day of the month and the weekday must both match; else one of them is enough.
+    """
+
+    texts: tuple[str, ...]
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    both_days: bool
+
+
+def parts(expression: str) -> Parts | None:
+    """The expression in numbers; None if it has `L` or `#`, which are no numbers."""
+    sim = _sim(expression)
+    if min(sim.days) < 1 or any(isinstance(day, tuple) for day in sim.weekdays):
+        return None
+    return Parts(
+        texts=tuple(_text(expression).split()),
+        minutes=frozenset(sim.minutes),
+        hours=frozenset(sim.hours),
+        days=frozenset(sim.days),
+        months=frozenset(sim.months),
+        weekdays=frozenset(day % 7 for day in sim.weekdays if isinstance(day, int)),
+        both_days=sim.day_and,
+    )
+
+
+def unsettled(expression: str, timezone: str, after: datetime, until: datetime) -> Iterator[Change]:
+    """The changes of the clocks in (after, until] at which one cron does not do what another one does.
+
+    That is where the expression matches a time that is skipped or comes twice. Where clocks are changed by other than
+    whole hours some fail for hours around it.
+    """
+    for change in changes(timezone, after, until):
+        start, end = sorted((change.wall_before, change.wall_after))
+        if (end - start) % timedelta(hours=1):
+            start, end = start - timedelta(hours=3), end + timedelta(hours=3)
+        if next(_walls(expression, start - _SECOND), end) < end:
+            yield change
 
 
 @lru_cache(maxsize=16384)

@@ -9,6 +9,7 @@ import selectors
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -88,24 +89,36 @@ def _environment(root: Path, *, show: bool) -> dict[str, str]:
 
 
 def _follow(process: subprocess.Popen[bytes], *, show: bool) -> str:
-    """Read until DVC is gone; something that a stage left running may hold the pipe open for ever."""
-    stdout = cast("IO[bytes]", process.stdout)
+    """Read until DVC is gone."""
     text = ""
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    try:
+        for piece in _pieces(process):
+            new = decode(piece)
+            text = (text + new)[-_KEPT:]
+            if show:
+                sys.stderr.write(new)
+                sys.stderr.flush()
+    except KeyboardInterrupt:
+        if show and text and text[-1] not in "\r\n":  # what is said of it begins a line
+            sys.stderr.write("\n")
+        raise
+    return text
+
+
+def _pieces(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """What a process writes, until it is gone: something that it left running may hold the pipe open for ever."""
+    stdout = cast("IO[bytes]", process.stdout)
     with selectors.DefaultSelector() as selector:
         selector.register(stdout, selectors.EVENT_READ)
         while True:
             if selector.select(timeout=0.2):
                 piece = os.read(stdout.fileno(), 65536)
                 if not piece:
-                    return text
-                new = decode(piece)
-                text = (text + new)[-_KEPT:]
-                if show:
-                    sys.stderr.write(new)
-                    sys.stderr.flush()
+                    return
+                yield piece
             elif process.poll() is not None:
-                return text
+                return
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import yaml
 
 from kit._dvc_tree import directory_md5
+from kit._plain_yaml import safe_loader
 from kit._stat_cache import Kind
 from kit._working_tree import WorkingTree
 from kit.errors import UserError
@@ -317,23 +318,15 @@ def _load_params(files: Files, path: Path) -> _Values:
 def _load(files: Files, path: Path) -> _Values:
     try:
         content = files.read(path)
-        return _mapping(yaml.load(content, yaml.SafeLoader if _may_be_deep(content) else _LOADER))  # noqa: S506
+        return _mapping(yaml.load(content, safe_loader(content)))  # noqa: S506
     except FileNotFoundError:
         return {}
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise UserError(
             f"{path.name} is not valid YAML", where=where, fix="Mend the file; a merge may have left marks."
         ) from error
-
-
-_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""In C where there is one, which takes the whole process down when it meets tens of thousands of nested lists."""
-
-
-def _may_be_deep(content: bytes) -> bool:
-    return content.count(b"[") + content.count(b"{") > 1000 or re.search(rb"(?m)^[-?: ]{1000}", content) is not None
 
 
 def _mapping(value: object) -> _Values:

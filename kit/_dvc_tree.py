@@ -55,6 +55,14 @@ class Tree:
             return self._cache.digest(path, kind, found)
         return self._cache.folder_digest(path, kind, self._files(path), directory_md5)
 
+    def listing(self, path: str, kind: Kind) -> dict[str, str]:
+        """The files of a folder by their path relative to it, with the hash of each.
+
+        Raises:
+            OSError: If something in it cannot be read.
+        """
+        return self._cache.folder_listing(path, kind, self._files(path))
+
     def ignores(self, path: str) -> bool:
         """Whether a `.dvcignore` names this file, or a folder on the way to it."""
         folder = path.rpartition("/")[0]

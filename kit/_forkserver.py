@@ -22,12 +22,13 @@ from typing import NoReturn
 import filelock
 
 from kit.forkserver import _child, _wire
-from kit.forkserver._client import folder_of, own_name
+from kit.forkserver._client import FORKED, folder_of, own_name
 from kit.forkserver._identity import Identity
+from kit.forkserver._pages import in_large_pages
 from kit.forkserver._peer import Peer, peer_of
 from kit.forkserver._preload import LEARNED, Preloaded, ThreadStarted, preload, state_of
 from kit.forkserver._starting import ROOM as _ROOM
-from kit.warming import warm
+from kit.warming import is_cold, warm
 
 __all__ = ["main"]
 
@@ -42,6 +43,9 @@ _SLOW = 2.0
 _JUST_NOW = 1.0
 """Seconds within which what is installed is not looked at again."""
 _WAITING = 64
+_GO = b"g"
+_OUT_OF_THE_WAY = 64
+"""A descriptor's number that nobody wants."""
 _UNSAFE = "KIT_FORKSERVER_UNSAFE"
 """What a server has found not to cross a fork, for the one that takes its place."""
 
@@ -90,7 +94,7 @@ class Server:
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signal)
         while self._listening.fileno() >= 0 or self._commands:
-            outgrown = not self._commands and state_of(str(self._list)) != self._preloaded.list_state
+            outgrown = not self._commands and self._is_outgrown()
             ready = self._selector.select(_SETTLED if outgrown else _LOOKS)
             for key, _ in ready:
                 handle: Callable[[], None] = key.data
@@ -104,11 +108,16 @@ class Server:
         """Whether nobody has asked for long, or nobody can any more: the project was removed, say."""
         return time.monotonic() - self._asked > _IDLE or not self._socket.exists()
 
+    def _is_outgrown(self) -> bool:
+        """Whether there is more to do ahead than was done."""
+        return state_of(str(self._list)) != self._preloaded.list_state or is_cold(self._root)
+
     def _grow(self) -> None:
-        """Import what runs have imported beyond what is here."""
+        """Import what runs have imported beyond what is here, and do ahead what can be by now."""
         own = _child.open_descriptors()
         try:
             preload(self._list, self._unsafe, found=self._preloaded)
+            warm(self._root)
         except ThreadStarted:
             self._stop()
             raise
@@ -171,9 +180,22 @@ class Server:
             _wire.answer(link, _wire.COLD, why)
             link.close()
             return
+        # It becomes what was asked for while its server looks whether that may be.
+        waiting, permission = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._be(link, peer, request, descriptors)
+            os.close(permission)
+            self._be(link, peer, request, descriptors, waiting)
+        os.close(waiting)
+        why = self._why_outdated(peer)
+        if why is None:
+            with contextlib.suppress(BrokenPipeError):  # it could not become that, and says so
+                os.write(permission, _GO)
+        os.close(permission)
+        if why is not None:
+            _wire.answer(link, _wire.COLD, why)
+            link.close()
+            return
         self._forked += 1
         if request.kind == "command":
             self._commands[pid] = link
@@ -187,8 +209,10 @@ class Server:
             return f"the forkserver knows nothing of {request.kind!r}"
         if request.executable != sys.executable:
             return "the interpreter is another"
-        if (why := peer.differs() or self._identity.differs(request.environment)) is not None:
-            return why
+        return peer.differs() or self._identity.differs(request.environment)
+
+    def _why_outdated(self, peer: Peer) -> str | None:
+        """What has changed since it was imported; None if nothing has."""
         # A command that was forked a moment ago asks for its supervisor.
         if peer.is_child_of(os.getpid()) and time.monotonic() - self._looked < _JUST_NOW:
             return None
@@ -205,19 +229,26 @@ class Server:
         link.close()
         del self._commands[pid]
 
-    def _be(self, link: socket.socket, peer: Peer, request: _wire.Request, descriptors: list[int]) -> NoReturn:
-        """In the child."""
+    def _be(
+        self, link: socket.socket, peer: Peer, request: _wire.Request, descriptors: list[int], waiting: int
+    ) -> NoReturn:
+        """In the child, which does nothing that anybody could see before it is let."""
         is_command = request.kind == "command"
 
         def main() -> None:
             os.setsid()
             self._selector.close()
-            _child.close_others(*descriptors, *([link.fileno()] if is_command else []))
+            _child.close_others(waiting, *descriptors, *([link.fileno()] if is_command else []))
             peer.be_like_it()
+            permitted = fcntl.fcntl(waiting, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+            os.close(waiting)
             _place(descriptors, request.targets)
             environment = self._identity.with_added(request.environment)
             shown = [sys.executable, *_SHOWN[request.kind], *request.arguments[0 if is_command else 1 :]]
             _child.become(request.arguments, environment, shown=shown, ignored=peer.ignored, blocked=peer.blocked)
+            if os.read(permitted, 1) != _GO:
+                os._exit(0)
+            os.close(permitted)
             if is_command:  # said here, so that nothing it says of its end can come before
                 _wire.answer(link, _wire.BEGUN, os.getpid())
             _MAINS[request.kind]()
@@ -234,6 +265,12 @@ class Server:
         skipped = [f"skipped\t{name}\t{why}" for name, why in self._preloaded.skipped.items()]
         lines = [f"pid\t{os.getpid()}", f"since\t{self._began}", f"modules\t{len(sys.modules)}", f"kilobytes\t{used}"]
         return "\n".join([*lines, f"forked\t{self._forked}", f"commands\t{len(self._commands)}", *skipped])
+
+
+def _load_commands() -> None:
+    from kit.cli.app import load_ahead
+
+    load_ahead(FORKED)
 
 
 def _command() -> None:
@@ -278,6 +315,7 @@ def main(arguments: list[str] | None = None) -> int:
         environment, own = dict(os.environ), _child.open_descriptors()
         try:
             preloaded = preload(folder / LEARNED, unsafe)
+            _load_commands()
             warm(root)
             _settle(own)
             Server(root, preloaded, unsafe, since, _listen(folder, name), lock).serve()
@@ -292,6 +330,7 @@ def _settle(own: set[int]) -> None:
     _child.libraries_are_open(own)
     gc.collect()
     gc.freeze()  # so that a child's collector leaves the pages shared
+    in_large_pages()
 
 
 def _listen(folder: Path, name: str) -> socket.socket:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["read_plain"]
+__all__ = ["read_plain", "safe_loader"]
 
 _Events = Callable[[], Any]
 """Gives the next one; PyYAML's events have no types to speak of."""
@@ -24,9 +24,39 @@ _UNUSUAL = re.compile("[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd
 _EXPONENT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*(\.[0-9_]*)?[eE][-+]?[0-9]+")
 """`1e3`: a float in YAML 1.2 and to OmegaConf, a text to PyYAML."""
 
+_DEEPEST = 500
+"""Lists and mappings in each other that anything of kit's reads; OmegaConf gives up sooner."""
+
+_INDENTED = re.compile(rb"(?m)^[-?: ]{%d}" % _DEEPEST)
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BLOCKS = ("|", ">")
 _TAG = "tag:yaml.org,2002:"
+
+
+def safe_loader(text: str | bytes) -> type[yaml.SafeLoader]:
+    """PyYAML's safe loader for a text, in C where there is one.
+
+    Raises:
+        YAMLError: If it nests so deeply that C would take the whole process down, and Python minutes.
+    """
+    content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    found: type[yaml.SafeLoader] = _LOADER
+    may_be_deep = content.count(b"[") + content.count(b"{") > _DEEPEST or _INDENTED.search(content) is not None
+    if may_be_deep and _depth(text) > _DEEPEST:
+        raise yaml.YAMLError(f"more than {_DEEPEST} lists and mappings in each other")
+    return found
+
+
+def _depth(text: str | bytes) -> int:
+    """How deep it gets before it is known to be too deep."""
+    depth = deepest = 0
+    for event in yaml.parse(text, _LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        deepest = max(deepest, depth)
+        if deepest > _DEEPEST:
+            break
+    return deepest
 
 
 class _TooUnusualError(ValueError):

@@ -23,7 +23,7 @@ from kit.redact import mask
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Answer", "ask", "dvc_remote", "tracking"]
+__all__ = ["Answer", "ask", "default_remote", "dvc_remote", "remote_setting", "tracking"]
 
 _PATIENCE = 3.0
 _DVC_PATIENCE = 10.0
@@ -148,7 +148,7 @@ def dvc_remote(root: Path) -> Answer:
     if top is None:
         return Answer(ok=True, what="DVC is not used here")
     try:
-        name, url = _default_remote(top / ".dvc")
+        name, url = default_remote(top / ".dvc")
     except (configparser.Error, UnicodeDecodeError, OSError) as error:
         said = " ".join(str(error).split())
         return Answer(ok=False, what=f"DVC's config cannot be read: {said}", fix="Mend .dvc/config.")
@@ -167,23 +167,35 @@ def _remote(name: str, url: str | None, top: Path) -> Answer:
     return _cloud_remote(name, top)
 
 
-def _default_remote(folder: Path) -> tuple[str | None, str | None]:
+def default_remote(folder: Path) -> tuple[str | None, str | None]:
     """Name and URL of the default remote; `config.local` has the last word.
 
     Raises:
         configparser.Error: If a file is none of DVC's.
         OSError: If one cannot be read.
     """
+    name = _config(folder).get("core", "remote", fallback=None)
+    return (None, None) if name is None else (name, remote_setting(folder, name, "url"))
+
+
+def remote_setting(folder: Path, name: str, option: str) -> str | None:
+    """What the config of the repository says of a remote.
+
+    Raises:
+        configparser.Error: If a file is none of DVC's.
+        OSError: If one cannot be read.
+    """
+    config = _config(folder)
+    section = next((found for found in config.sections() if _remote_of(found) == name), None)
+    return None if section is None else config.get(section, option, fallback=None)
+
+
+def _config(folder: Path) -> configparser.ConfigParser:
     config = configparser.ConfigParser(interpolation=None, strict=False, default_section="")
     for file in ("config", "config.local"):
         with contextlib.suppress(FileNotFoundError):
             config.read_string((folder / file).read_text("utf-8"), source=file)
-    name = config.get("core", "remote", fallback=None)
-    if name is None:
-        return None, None
-    section = next((found for found in config.sections() if _remote_of(found) == name), None)
-    url = None if section is None else config.get(section, "url", fallback=None)
-    return name, url
+    return config
 
 
 def _remote_of(section: str) -> str | None:

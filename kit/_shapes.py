@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,11 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["NoShape", "Shape", "is_table", "read_shape"]
+import msgspec
+
+from kit import _files
+
+__all__ = ["KnownShapes", "NoShape", "Shape", "delimiter_of", "is_parquet", "is_table", "read_shape"]
 
 _PARQUET = frozenset({".parquet", ".pq"})
 _TEXT = {".csv": ",;\t|", ".tsv": "\t"}
 """Endings, with what may stand between two fields."""
+_LARGE = 1_000_000
+"""Bytes."""
+_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,34 @@ class Shape:
     columns: Mapping[str, str]
 
 
+class KnownShapes:
+    """The shapes of large CSV files by the hash of their content, in a file: reading one takes seconds.
+
+    A file that is corrupt or cannot be written only costs time.
+
+    Args:
+        file: Where they are remembered.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._shapes: dict[str, Shape] = {}
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            self._shapes = msgspec.json.decode(file.read_bytes(), type=dict[str, Shape])
+
+    def get(self, key: str) -> Shape | None:
+        return self._shapes.get(key)
+
+    def keep(self, key: str, shape: Shape, size: int) -> None:
+        """Remember the shape of a file of so many bytes, if that is worth it; the last few hundred are kept."""
+        if size < _LARGE or not self._file.parent.is_dir():
+            return
+        self._shapes[key] = shape
+        kept = dict(list(self._shapes.items())[-_KEPT:])
+        with contextlib.suppress(OSError, UnicodeEncodeError):
+            _files.write_atomic(self._file, msgspec.json.encode(kept))
+
+
 class NoShape(Exception):
     """Why a table cannot be counted."""
 
@@ -35,6 +71,25 @@ def is_table(name: str) -> bool:
     """Whether a file of that name can have a shape."""
     ending = PurePosixPath(name).suffix.lower()
     return ending in _PARQUET or ending in _TEXT
+
+
+def is_parquet(name: str) -> bool:
+    """Whether a file of that name is a table that says its columns' types."""
+    return PurePosixPath(name).suffix.lower() in _PARQUET
+
+
+def delimiter_of(file: Path) -> str:
+    """What stands between two fields of a CSV file, judged by its first line.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as opened:
+        return _delimiter(opened.readline(1 << 16), _TEXT.get(file.suffix.lower(), _TEXT[".csv"]))
+
+
+def _delimiter(line: str, known: str) -> str:
+    return max(known, key=line.count)
 
 
 def read_shape(file: Path, name: str, *, most: int) -> tuple[Shape, int]:
@@ -79,7 +134,7 @@ def _csv(file: Path, delimiters: str) -> Shape:
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as opened, _long_fields():
         first = opened.readline(1 << 16)
         opened.seek(0)
-        delimiter = max(delimiters, key=first.count)
+        delimiter = _delimiter(first, delimiters)
         try:
             records: Iterator[list[str]] = filter(None, csv.reader(opened, delimiter=delimiter))  # no empty lines
             first_record = next(records, [])

@@ -104,6 +104,27 @@ class StatCache:
             self._new.folders.setdefault(kind, {})[key] = known
         return known.digest
 
+    def folder_listing(
+        self, folder: Path | str, kind: Kind, files: Iterable[tuple[str, os.stat_result]]
+    ) -> dict[str, str]:
+        """The digest of each of a folder's files, from the cache for those that did not change.
+
+        Args:
+            files: Their names in the folder, and how they are.
+
+        Raises:
+            OSError: If one of them cannot be read.
+        """
+        listing: dict[str, str] = {}
+
+        def take(digests: Iterable[tuple[str, str]]) -> str:
+            listing.update(digests)
+            return ""
+
+        found = {name: _identity(state) for name, state in files}
+        _look_into(str(folder), kind, found, "", self._old.folders.get(kind, {}).get(str(folder)), take)
+        return listing
+
     def save(self) -> None:
         """Keep what was asked for since this cache was made, and forget the rest."""
         if self._file is not None and self._new != self._old:

@@ -113,4 +113,4 @@ def _plan(paths: RunPaths) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(lambda: sys.exit(main()))

@@ -1,22 +1,36 @@
-"""What differs in the data of two runs: files, sizes, rows, columns, as far as DVC's cache here has both versions."""
+"""What differs in the data of two runs: files, sizes, rows, columns, as far as both versions are here to be read."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from kit._dvc_cache import Cache, DamagedListing, find_cache
-from kit._shapes import NoShape, Shape, is_table, read_shape
+from kit._shapes import KnownShapes, NoShape, Shape, is_table, read_shape
 from kit.compare import data_differs, spec_of
+from kit.data import lying
 from kit.errors import KitError
 from kit.models import RunRecord
 from kit.project import Project
 from kit.redact import mask
 from kit.snapshot import DataVersion
 
-__all__ = ["Content", "DataChange", "FileChange", "Limits", "compare_data", "fetch", "files_of", "size_of"]
+__all__ = [
+    "Content",
+    "DataChange",
+    "FileChange",
+    "Limits",
+    "Reader",
+    "compare_data",
+    "compare_versions",
+    "fetch",
+    "files_of",
+    "size_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,36 +185,65 @@ def compare_data(
     Raises:
         UserError: If one of the runs was never planned.
     """
-    before = {version.path: version for version in spec_of(project, old).snapshot.data}
-    after = {version.path: version for version in spec_of(project, new).snapshot.data}
-    changes = [
+    before, after = (spec_of(project, record).snapshot.data for record in (old, new))
+    reader = Reader(project, f"`kit diff {old.run_id} {new.run_id} --fetch` gets it", limits=limits)
+    return compare_versions(before, after, reader)
+
+
+def compare_versions(old: Iterable[DataVersion], new: Iterable[DataVersion], reader: Reader) -> tuple[DataChange, ...]:
+    """Look into every output of which there are two versions, or only one."""
+    before, after = ({version.path: version for version in versions} for versions in (old, new))
+    changes = (
         DataChange(path, before.get(path), after.get(path))
         for path in sorted({*before, *after})
         if data_differs(before.get(path), after.get(path))
-    ]
-    if not changes:
-        return ()
-    try:
-        cache = find_cache(project.root)
-    except KitError as error:
-        return tuple(replace(change, note=str(error)) for change in changes)
-    if cache is None:
-        return tuple(replace(change, note="this project has no `.dvc` any more") for change in changes)
-    reader = _Reader(cache, limits or Limits(), f"`kit diff {old.run_id} {new.run_id} --fetch` gets it")
-    return tuple(reader.look_into(change) for change in changes)
+    )
+    return tuple(map(reader.look_into, changes))
 
 
-class _Reader:
-    """Looks into the versions of outputs, no longer than its limits allow."""
+class Reader:
+    """Looks into the versions of outputs, no longer than its limits allow.
 
-    def __init__(self, cache: Cache, limits: Limits, fix: str) -> None:
-        self._cache = cache
-        self._limits = limits
+    Args:
+        project: Whose cache has them.
+        fix: How to get what the cache lacks, in words that end a sentence.
+        limits: None for as much as a look may take.
+        workspace: What lies in the workspace now, and can be read there. Of what lay there once DVC has no copy.
+    """
+
+    def __init__(
+        self, project: Project, fix: str, *, limits: Limits | None = None, workspace: Iterable[DataVersion] = ()
+    ) -> None:
+        self._project = project
+        self._limits = limits or Limits()
         self._fix = fix
-        self._bytes = limits.all_csv_bytes
-        self._tables = limits.tables
+        self._workspace = frozenset(workspace)
+        self._bytes = self._limits.all_csv_bytes
+        self._tables = self._limits.tables
+        self._known: dict[str, tuple[Content, str | None]] = {}
+        self._files: dict[str, Path] = {}  # of the workspace, by hash
+
+    @cached_property
+    def _shapes(self) -> KnownShapes:
+        return KnownShapes(self._project.paths.data_shapes)
+
+    @cached_property
+    def _found(self) -> Cache | str:
+        """The cache, or why there is none."""
+        try:
+            return find_cache(self._project.root) or "this project has no `.dvc` any more"
+        except KitError as error:
+            return str(error)
+
+    @property
+    def _cache(self) -> Cache:
+        assert isinstance(self._found, Cache)  # noqa: S101 - looked at first
+        return self._found
 
     def look_into(self, change: DataChange) -> DataChange:
+        """The same change, with its files."""
+        if isinstance(self._found, str):
+            return replace(change, note=self._found)
         listings = []
         for version in (change.old, change.new):
             try:
@@ -227,9 +270,21 @@ class _Reader:
         """The files of a version with their hashes; a file is one of its own. None if the cache does not have it."""
         if version is None or version.used is None:
             return {}
+        if version in self._workspace and self._cache.find(version.used) is None:
+            return self._lying(version)
         if version.used.endswith(".dir"):
             return self._cache.listing(version.used)
         return {version.path.rpartition("/")[2]: version.used} if self._cache.find(version.used) else None
+
+    def _lying(self, version: DataVersion) -> dict[str, str]:
+        """What of it the cache need not have."""
+        listing = lying(self._project.root, version, cache=self._project.paths.data_hashes)
+        place = self._project.root / version.path
+        self._files |= {md5: place / name if place.is_dir() else place for name, md5 in listing.items()}
+        return listing
+
+    def _file(self, md5: str) -> Path | None:
+        return self._cache.find(md5) or self._files.get(md5)
 
     def _measured(self, change: FileChange) -> FileChange:
         sides: dict[str, Content | None] = {"old": change.old, "new": change.new}
@@ -242,12 +297,20 @@ class _Reader:
 
     def _content(self, change: FileChange, content: Content) -> tuple[Content, str | None]:
         """What can be said of one version of a file, and why no more can."""
-        file = self._cache.find(content.md5 or "")
+        file = self._file(content.md5 or "")
         if file is None:
             return content, f"not in the cache here: {self._fix}"
         content = replace(content, size=file.stat().st_size)
         if not is_table(change.path) or change.kind == "moved":
             return content, None
+        key = f"{content.md5}{PurePosixPath(change.path).suffix}"
+        if key not in self._known:
+            self._known[key] = self._read(change, content, file, key)
+        return self._known[key]
+
+    def _read(self, change: FileChange, content: Content, file: Path, key: str) -> tuple[Content, str | None]:
+        if (known := self._shapes.get(key)) is not None:
+            return replace(content, shape=known), None
         if self._tables <= 0:
             return content, f"more than {self._limits.tables:,} tables differ: its rows are not counted"
         self._tables -= 1
@@ -257,7 +320,9 @@ class _Reader:
             return content, str(error)
         self._bytes -= read
         columns = {mask(name): kind for name, kind in shape.columns.items()}  # in a file of secrets, its first line
-        return replace(content, shape=Shape(shape.rows, columns)), None
+        told = Shape(shape.rows, columns)
+        self._shapes.keep(key, told, read)
+        return replace(content, shape=told), None
 
 
 def _files(old: Mapping[str, str], new: Mapping[str, str]) -> list[FileChange]:

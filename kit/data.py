@@ -16,6 +16,7 @@ from kit._dvc_cli import Result, dvc
 from kit._dvc_files import Output, find_dvc_root, read_outputs
 from kit._dvc_known import known_outputs
 from kit._dvc_record import read_commit, read_working_tree
+from kit._dvc_refusals import explain_refusal
 from kit._dvc_tree import Tree
 from kit._git_tree import resolve
 from kit._stat_cache import StatCache
@@ -24,7 +25,7 @@ from kit.paths import ProjectPaths
 from kit.redact import mask
 from kit.snapshot import DataVersion
 
-__all__ = ["at_commit", "ensure", "pull", "recorded", "refresh", "reproduce", "versions"]
+__all__ = ["at_commit", "ensure", "lying", "pull", "recorded", "refresh", "reproduce", "versions"]
 
 _State = Literal["matches", "modified", "missing", "unrecorded"]
 
@@ -94,6 +95,26 @@ def at_commit(root: Path, commit: str) -> tuple[DataVersion, ...]:
     return tuple(
         DataVersion(o.path, o.md5, o.size, o.files, "matches", o.source, o.stage) for o in outputs if o.md5 is not None
     )
+
+
+def lying(root: Path, version: DataVersion, *, cache: Path | None = None) -> dict[str, str]:
+    """The files of an output as they lie in the workspace, with the hash of each; a file is one of its own.
+
+    Args:
+        root: The project.
+        version: What `versions` says of it.
+        cache: As for `versions`; it is only read.
+
+    Raises:
+        OSError: If something in it cannot be read.
+    """
+    top = find_dvc_root(root.resolve())
+    location = root.resolve() / version.path
+    if top is None or version.used is None:
+        return {}
+    if not location.is_dir():
+        return {location.name: version.used}
+    return Tree(top, StatCache(cache)).listing(str(location), "md5")
 
 
 def ensure(root: Path, *, cache: Path | None, progress: bool) -> tuple[DataVersion, ...]:
@@ -222,7 +243,11 @@ def _pull_failed(root: Path, paths: Sequence[str], pulled: Result) -> ServiceErr
     lost = [path for path in paths if not (root / path).exists()] or list(paths)
     names = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
     remotes = [mask(" ".join(line.split())) for line in dvc(root, "remote", "list").lines]
-    if not remotes:
+    asked = dvc(root, "config", "core.remote")
+    name = asked.lines[0] if asked.ok and asked.lines else "NAME"
+    if remotes and (told := explain_refusal(pulled.output, name)) is not None:
+        what, fix = f"remote {name!r}: {told[0]}", told[1]
+    elif not remotes:
         what, fix = (
             "no DVC remote is configured",
             "Name the one that has the data: `dvc remote add --default NAME URL`.",

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -82,6 +82,19 @@ def _mask_words(words: list[str]) -> list[str]:
 
 def _packages() -> dict[str, str]:
     """Normalised names with versions. Where a name is installed twice, Python imports the first."""
+    return dict(_packages_in(tuple((folder, _changed_at(folder)) for folder in sys.path)))
+
+
+def _changed_at(folder: str) -> int:
+    """A folder's time changes with every package that comes or goes."""
+    try:
+        return os.stat(folder or ".").st_mtime_ns  # noqa: PTH116 - an archive may be there, too
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=1)
+def _packages_in(_places: tuple[tuple[str, int], ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for package in metadata.distributions():
         # The mail parser behind `package.name` is ten times as slow as looking for two lines.

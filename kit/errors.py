@@ -4,6 +4,7 @@ KitError
 ├── UserError        2    the user's input: an override, a config, a path, a project that is not one
 ├── HostError        3    this machine: disk, permissions, a missing program
 ├── ServiceError     4    tracking or data service: MLflow, a DVC remote
+│   └── DataError    4    data that is not what its contract says
 └── RunError         1    the run itself
     ├── TimedOut   124    the run was stopped at its time limit
     └── Cancelled  130    the run was stopped on request
@@ -17,11 +18,13 @@ from typing import ClassVar
 
 __all__ = [
     "Cancelled",
+    "DataError",
     "ExitCode",
     "HostError",
     "KitError",
     "RunError",
     "ServiceError",
+    "Terminated",
     "TimedOut",
     "UserError",
     "from_os_error",
@@ -39,6 +42,7 @@ class ExitCode(IntEnum):
     DIFFERENT = 5
     TIMED_OUT = 124
     CANCELLED = 130
+    TERMINATED = 143
 
 
 class KitError(Exception):
@@ -89,6 +93,10 @@ class ServiceError(KitError):
     exit_code = ExitCode.SERVICE
 
 
+class DataError(ServiceError):
+    """The data is not what its contract says, or not there to be checked."""
+
+
 class RunError(KitError):
     """The run itself failed."""
 
@@ -105,6 +113,10 @@ class Cancelled(RunError):
     """The run was stopped on request."""
 
     exit_code = ExitCode.CANCELLED
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which is a machine's word where Ctrl-C is a person's; most commands end in the same way by both."""
 
 
 _OS_FIXES = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from kit import _clock, _probe, checkpoints, config, control, crash, terminal
+from kit import _clock, _probe, checkpoints, config, contracts, control, crash, ranks, terminal
 from kit._files import write_atomic
 from kit._process import die_with_parent
 from kit._seeding import seed_everything
@@ -32,7 +32,7 @@ from kit.stores.base import RUN_PATIENCE
 from kit.trackers.spool import Spool
 from kit.tracking import Tracking, settle, settle_all, tracking_uri
 
-__all__ = ["execute", "settle", "settle_all", "supervised"]
+__all__ = ["as_metrics", "execute", "set_up_logging", "settle", "settle_all", "supervised"]
 
 
 def execute(paths: RunPaths) -> int:
@@ -86,6 +86,7 @@ class _Execution:
         self._source = Path(spec.worktree or spec.project_root)
         launch = from_json(paths.launch.read_bytes(), Launch)
         self._resumed = launch.resumed
+        self._token = launch.token
         self._debugs = launch.pdb
         self._site = crash.Site(paths, spec)
         self._tracking = Tracking(paths, spec, project, resumed=launch.resumed)
@@ -104,28 +105,32 @@ class _Execution:
 
     def _run(self) -> bool:
         seed_everything(self._spec.snapshot.seed)
-        _set_up_logging(self._spec)
+        set_up_logging(self._spec)
         with self._probing():
             call = self._load()
-        self._tracking.begin()
+        record = self._project.store.transition(
+            self._spec.run_id, RunStatus.RUNNING, at=_clock.now(), token=self._token
+        )
+        self._tracking.begin(record)
         seed_everything(self._spec.snapshot.seed)  # by now NumPy is there, and whatever the task's module imported
-        self._project.store.transition(self._spec.run_id, RunStatus.RUNNING, at=_clock.now())
         spool = Spool(self._paths.spool)
         handle = Run(
             self._paths,
             name=self._spec.name,
             seed=self._spec.snapshot.seed,
             spool=spool,
-            params=self._project.store.get(self._spec.run_id).params,
+            params=record.params,
             scheduled_at=self._spec.origin.scheduled_at,
         )
         if (found := checkpoints.latest(self._paths)) is not None:
             whose = f", of run {found.run_id}" if found.run_id != self._spec.run_id else ""
             print(f"there is a checkpoint to go on from: step {found.step}{whose}", file=sys.stderr)  # noqa: T201
         try:
+            if contracts.enforce(self._spec, self._paths, spool, hide=self._site.secrets.mask):
+                seed_everything(self._spec.snapshot.seed)  # a check may have drawn numbers
             with self._profiled(), _ending_forks():
                 returned = call(handle)
-            handle.log(_as_metrics(self._spec.task, returned))
+            handle.log(as_metrics(self._spec.task, returned))
         except _Stopped:
             raise
         except BaseException as error:
@@ -181,11 +186,9 @@ class _Execution:
             raise _TaskFailed(
                 Result(error.exit_code, mask(error.what), error.where, error.fix, rejected=rejected)
             ) from error
-        if not parameters.wants_run:
-            return lambda _run: function(argument)
-        if parameters.run_by_name:
-            return lambda run: function(argument, **{parameters.run_name: run})
-        return lambda run: function(argument, run)
+        if spec.resources.ranks is not None:
+            return lambda run: ranks.launch(self._paths, spec, self._project.store.get(run.id).params)
+        return ranks.bind(function, parameters, argument)
 
     def _origin(self, key: str) -> str | None:
         """Which file set `key`: asked only when its value is wrong, since composing again takes time."""
@@ -201,7 +204,7 @@ def _take_spec(paths: RunPaths) -> RunSpec:
     return spec
 
 
-def _set_up_logging(spec: RunSpec) -> None:
+def set_up_logging(spec: RunSpec) -> None:
     """As Hydra does for its jobs: what the task logs is printed, and goes into a file beside.
 
     Raises:
@@ -222,7 +225,7 @@ def _set_up_logging(spec: RunSpec) -> None:
         ) from error
 
 
-def _as_metrics(task: str, returned: object) -> Mapping[str, Any]:
+def as_metrics(task: str, returned: object) -> Mapping[str, Any]:
     if returned is None:
         return {}
     if isinstance(returned, Mapping) and all(isinstance(key, str) for key in returned):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kit import _clock, runs
-from kit.errors import KitError, UserError
+from kit.errors import KitError, Terminated, UserError
 from kit.executors.base import Handle
 from kit.fires import Fire, FireKey
 from kit.project import Project
@@ -38,18 +38,24 @@ class Shown:
 def drive(project: Project, source: Source, key: FireKey, show: Shown) -> Fire:
     """See a claimed fire through: wait for its turn, run it, try again as its schedule says.
 
-    Ctrl-C cancels the fire, also while it waits. An attempt that somebody else started is theirs, and goes on.
+    Ctrl-C cancels the fire, also while it waits. SIGTERM is no wish of a person: a machine wants its place back, and
+    starts this again elsewhere. The attempt has failed then, and the fire stays whoever's who comes for it. An attempt
+    that somebody else started is theirs, and goes on.
 
     Raises:
         KitError: If the last attempt could not even be started here.
-        KeyboardInterrupt: If it was stopped, and the fire goes on.
+        KeyboardInterrupt: If it was stopped, and the fire goes on; Terminated if that was by SIGTERM.
     """
     scheduler = Scheduler(project, source, only=key[0], attached=key, looks_at_clock=False)
     with contextlib.closing(scheduler):
         try:
             return _see_through(project, scheduler, key, show)
-        except KeyboardInterrupt:
-            fire = _give_up(project, scheduler, key)
+        except KeyboardInterrupt as stopped:
+            if isinstance(stopped, Terminated):
+                scheduler.give_up()
+            else:
+                _cancel(project, scheduler, key)
+            fire = _get(project, key)
             if not fire.status.is_terminal:
                 raise
             return fire
@@ -82,8 +88,8 @@ def _see_through(project: Project, scheduler: Scheduler, key: FireKey, show: Sho
             time.sleep(_POLL)
 
 
-def _give_up(project: Project, scheduler: Scheduler, key: FireKey) -> Fire:
-    """End what is ours, and what has not begun; gives the fire as it is then."""
+def _cancel(project: Project, scheduler: Scheduler, key: FireKey) -> None:
+    """End what is ours, and what has not begun."""
     fire = _get(project, key)
     handle = scheduler.handles.get(fire.run_id or "")
     if handle is not None:
@@ -93,7 +99,6 @@ def _give_up(project: Project, scheduler: Scheduler, key: FireKey) -> Fire:
         with contextlib.suppress(UserError):  # it began, or ended, just now
             runs.cancel(project, fire.run_id)
     scheduler.turn(_clock.now())
-    return _get(project, key)
 
 
 def _get(project: Project, key: FireKey) -> Fire:

@@ -17,6 +17,7 @@ import msgspec
 from kit import redact
 from kit._process import ProcessId
 from kit.errors import ExitCode
+from kit.resources import Resources
 from kit.snapshot import Snapshot
 from kit.states import RunStatus
 
@@ -75,6 +76,7 @@ class Request:
         repro: DVC stages to bring up to date first.
         resumes: Whether a later attempt at a fire goes on from the checkpoint of an earlier one.
         profile: Whether a flame graph is made of what the task does.
+        executor: Where it runs; None as the config says.
     """
 
     overrides: tuple[str, ...] = ()
@@ -87,6 +89,7 @@ class Request:
     repro: tuple[str, ...] = ()
     resumes: bool = False
     profile: bool = False
+    executor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ class RunSpec:
         probe: What is held fixed in it; None for all runs but those of a check.
         profile: Whether a flame graph is made of what the task does.
         logging: What Python's logging is set up with, as `logging.config` takes it; None leaves it alone.
+        executor: Where it runs, by its name in `[tool.kit.executors]`; None for this machine.
+        resources: What it needs there.
     """
 
     run_id: str
@@ -136,6 +141,8 @@ class RunSpec:
     probe: Probe | None = None
     profile: bool = False
     logging: dict[str, Any] | None = None
+    executor: str | None = None
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,7 @@ class Launch:
         python: The interpreter that it needs; None for whichever there is.
         resumed: How many times the run was resumed.
         pdb: Whether someone waits at a terminal to look into it, should it crash.
+        token: Which copy of the run this is, where an engine may start a second one; None where there is only one.
     """
 
     run_id: str
@@ -156,6 +164,7 @@ class Launch:
     python: str | None = None
     resumed: int = 0
     pdb: bool = False
+    token: int | None = None
 
 
 class MetricPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -184,6 +193,9 @@ class RunRecord:
         tracked: Whether the tracker knows how the run ended, and everything it logged.
         metrics: The last value of each.
         params: The flattened config, as texts.
+        executor: Where it runs; None for this machine.
+        job: What the executor's engine calls it; None as long as the engine was not heard to have it.
+        token: How many copies of it have begun; the last one alone may say how it ended.
     """
 
     run_id: str
@@ -210,6 +222,9 @@ class RunRecord:
     starter: ProcessId | None = None
     supervisor: ProcessId | None = None
     process: ProcessId | None = None
+    executor: str | None = None
+    job: str | None = None
+    token: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
 
@@ -231,6 +246,7 @@ class RunRecord:
             origin=spec.origin,
             tags=dict(spec.tags),
             note=spec.note,
+            executor=spec.executor,
             params=dict(params),
         )
 
@@ -247,6 +263,7 @@ class RunRecord:
             overrides=spec.overrides,
             tags=self.tags | spec.tags,
             note=spec.note,
+            executor=spec.executor,
             params=self.params | dict(params),
         )
 
@@ -263,6 +280,20 @@ class RunRecord:
             exit_code=None,
             reason=None,
             tracked=False,
+            executor=None,
+            job=None,
+            token=None if self.token is None else self.token + 1,  # an older copy that lives has no say in it
+        )
+
+    def leased(self, *, at: datetime, holder: ProcessId) -> RunRecord:
+        """The record of a run of which one more copy begins, under this supervisor."""
+        return replace(
+            self,
+            status=RunStatus.STARTING,
+            heartbeat_at=at,
+            supervisor=holder,
+            process=None,
+            token=(self.token or 0) + 1,
         )
 
     @property

@@ -49,6 +49,10 @@ class Stop(StrEnum):
     CANCELLED = "cancelled"
     ABANDONED = "abandoned"
     """The command that showed the run died without a word."""
+    INTERRUPTED = "interrupted"
+    """The engine wants its machine back; the run goes on later, and somebody else says how it ended."""
+    FENCED = "fenced"
+    """A later copy of the run has begun, or may have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,11 @@ class RunPaths:
         return self.root / "crash"
 
     @property
+    def contracts(self) -> Path:
+        """How its data compares with its contracts; there only if it has any."""
+        return self.root / "contracts.json"
+
+    @property
     def terminal_wanted(self) -> Path:
         """Left by a debugger in the run that asks for the terminal: its process number."""
         return self.root / "terminal.wanted"
@@ -199,6 +204,16 @@ class ProjectPaths:
     def data_hashes(self) -> Path:
         """The remembered hashes of data."""
         return self.state / "data-versions.json"
+
+    @property
+    def data_shapes(self) -> Path:
+        """The remembered rows and columns of tables that take long to count."""
+        return self.state / "data-shapes.json"
+
+    @property
+    def contracts(self) -> Path:
+        """Which data is known to be what which contract says, and the remembered hashes of data that DVC has not."""
+        return self.state / "contracts"
 
     @property
     def harness(self) -> Path:

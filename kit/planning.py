@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,9 @@ from kit.errors import KitError, UserError, from_os_error
 from kit.models import Launch, Origin, Request, RunSpec, from_json, masked, to_json
 from kit.project import Project
 from kit.redact import mask
-from kit.snapshot import Environment
+from kit.resources import Resources, parse_resources
+from kit.settings import executor_settings
+from kit.snapshot import Environment, Snapshot
 from kit.states import RunStatus, check_transition
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Draft:
     seed: int
     note: str | None
     timeout: float | None
+    executor: str | None = None
+    resources: Resources = field(default_factory=Resources)
 
 
 def new_id() -> str:
@@ -68,6 +72,7 @@ def draft(project: Project, request: Request, *, run_id: str | None = None) -> D
     """
     run_id = run_id or new_id()
     composed = compose(project, request, run_id=run_id)
+    executor, resources = _executor(project, composed.config, request)
     return Draft(
         run_id=run_id,
         request=request,
@@ -75,6 +80,8 @@ def draft(project: Project, request: Request, *, run_id: str | None = None) -> D
         seed=_seed(project, composed.config),
         note=_note(composed.config, request),
         timeout=_timeout(composed.config, request),
+        executor=executor,
+        resources=resources,
     )
 
 
@@ -101,7 +108,7 @@ def plan(
     from kit import snapshots, vcs
 
     drafted = draft(project, wanted, run_id=run_id) if isinstance(wanted, Request) else wanted
-    request, composed = drafted.request, drafted.composed
+    request = drafted.request
     with writing():
         _ = project.store  # one that cannot be used says so before anything is left behind
     tracking_uri = project.tracking_uri
@@ -118,26 +125,33 @@ def plan(
             command=_command(request.origin),
             packages=environment,
         )
-        return RunSpec(
-            run_id=drafted.run_id,
-            name=request.name or str(composed.config.get("name") or composed.experiment),
-            project=project.name,
-            experiment=composed.experiment,
-            task=composed.task,
-            overrides=composed.overrides,
-            config=composed.config,
-            project_root=str(project.root),
-            tracking_uri=tracking_uri,
-            limits=replace(request.limits, timeout=drafted.timeout),
-            origin=request.origin,
-            tags=_tags(composed.config, request.tags),
-            note=drafted.note,
-            secrets=tuple(sorted(composed.secrets)),
-            snapshot=snapshot,
-            worktree=None if project.worktree is None else str(project.worktree),
-            profile=request.profile,
-            logging=composed.logging,
-        )
+        return _spec(project, drafted, snapshot, tracking_uri)
+
+
+def _spec(project: Project, drafted: Draft, snapshot: Snapshot, tracking_uri: str) -> RunSpec:
+    request, composed = drafted.request, drafted.composed
+    return RunSpec(
+        run_id=drafted.run_id,
+        name=request.name or str(composed.config.get("name") or composed.experiment),
+        project=project.name,
+        experiment=composed.experiment,
+        task=composed.task,
+        overrides=composed.overrides,
+        config=composed.config,
+        project_root=str(project.root),
+        tracking_uri=tracking_uri,
+        limits=replace(request.limits, timeout=drafted.timeout),
+        origin=request.origin,
+        tags=_tags(composed.config, request.tags),
+        note=drafted.note,
+        secrets=tuple(sorted(composed.secrets)),
+        snapshot=snapshot,
+        worktree=None if project.worktree is None else str(project.worktree),
+        profile=request.profile,
+        logging=composed.logging,
+        executor=drafted.executor,
+        resources=drafted.resources,
+    )
 
 
 def plan_claimed(project: Project, run_id: str) -> RunSpec:
@@ -206,15 +220,17 @@ def compose(project: Project, request: Request, *, run_id: str = "dry-run") -> c
     """
     from kit import config
 
-    return config.compose(
-        project.source,
-        project.settings.config_dir,
-        project.settings.config_name,
-        request.overrides,
-        run_dir=project.paths.run(run_id).root,
-        job_num=request.job,
-        sweep_dir=_sweep_dir(project, request.origin),
-    )
+    settings = project.settings
+    with config.composed_ahead(config.Source(project.source, settings.config_dir, settings.config_name)):
+        return config.compose(
+            project.source,
+            settings.config_dir,
+            settings.config_name,
+            request.overrides,
+            run_dir=project.paths.run(run_id).root,
+            job_num=request.job,
+            sweep_dir=_sweep_dir(project, request.origin),
+        )
 
 
 def _sweep_dir(project: Project, origin: Origin) -> Path | None:
@@ -248,6 +264,28 @@ def _timeout(values: Mapping[str, object], request: Request) -> float | None:
             f"timeout: expected a positive number of seconds, got {timeout!r}", fix="Use `timeout=60`, say."
         )
     return float(timeout)
+
+
+def _executor(project: Project, values: Mapping[str, object], request: Request) -> tuple[str | None, Resources]:
+    """Where the run is executed, and what it needs there. What is made from a copy of the project stays with it."""
+    name = values.get("executor") if request.executor is None else request.executor
+    here = Resources(ranks=_ranks(values))
+    if not isinstance(name, str) or project.worktree is not None:  # a task may have such a key of its own
+        return None, here
+    if (settings := executor_settings(project.settings, name)) is None:
+        return None, here
+    if request.origin.kind == "schedule":
+        fix = "Give the schedule the override `executor=local`, or let a clock of the cluster call `kit run --on`."
+        raise UserError(f"a schedule's runs are on its scheduler's machine, and not with {name!r}", fix=fix)
+    return name, parse_resources(values.get("resources"), where="resources").over(settings.resources)
+
+
+def _ranks(values: Mapping[str, object]) -> int | None:
+    """All that matters here of what a run needs: on this machine nobody else is asked for the rest."""
+    resources = values.get("resources")
+    if not isinstance(resources, Mapping) or "ranks" not in resources:  # a task may have such a key of its own
+        return None
+    return parse_resources(resources, where="resources").ranks
 
 
 def _tags(values: Mapping[str, object], asked: Mapping[str, str]) -> dict[str, str]:

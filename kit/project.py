@@ -14,6 +14,7 @@ from kit.settings import Settings, parse_settings
 
 if TYPE_CHECKING:
     from kit.stores.base import Store
+    from kit.stores.servers import Server
 
 __all__ = ["Project", "open_project"]
 
@@ -53,12 +54,24 @@ class Project:
         """kit's own state; made on first use.
 
         Raises:
+            UserError: If what says where it is cannot be used.
             HostError: If it cannot be opened or made.
         """
-        from kit.stores.sql import SqlStore
+        from kit.stores.opening import open_store
 
         self.paths.create_state()
-        return SqlStore(self.paths.store, lock=self.paths.store_lock, patience=self.patience)
+        return open_store(self.paths, self.settings, patience=self.patience)
+
+    @property
+    def store_server(self) -> Server | None:
+        """The server that keeps the store; None if it lies in the project.
+
+        Raises:
+            UserError: If what says where it is cannot be used.
+        """
+        from kit.stores.opening import server_of
+
+        return server_of(self.settings)
 
     @property
     def tracking_uri(self) -> str:

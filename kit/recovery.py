@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 
 from kit import _clock
 from kit._process import boot_id, identify, is_alive, marked, signal_processes
-from kit.errors import ExitCode
+from kit.errors import ExitCode, KitError
 from kit.executors._telling import tell_tracker, tell_tracker_of_all
 from kit.executors._token import take, taken_by
 from kit.executors._unplanned import close_unplanned
+from kit.executors.base import Executor, Word
+from kit.executors.registry import executor_named
 from kit.models import RunRecord, from_json
 from kit.outcomes import NEVER_STARTED, Outcome, Result, judge
 from kit.project import Project
@@ -29,6 +31,8 @@ _LOOKED_AT = 100
 _REMINDED_EVERY = 60.0
 _PATIENCE = timedelta(seconds=60)
 """How long a supervisor that cannot be seen may be silent, at the beginning and later."""
+_HEARD_WITHIN = timedelta(seconds=15)
+"""A run on an engine is heard every few seconds, once it has begun."""
 _ROUNDS = 5
 """Whoever was born while others were killed is met the next time round."""
 _BEGINNING = timedelta(seconds=10)
@@ -45,15 +49,60 @@ def recover(project: Project, now: datetime | None = None) -> list[RunRecord]:
         now: The instant by which silence is measured; None asks the clock.
     """
     settled = []
-    for record in project.store.runs(RunQuery(statuses=_BEGUN)):
+    under_way = project.store.runs(RunQuery(statuses=_BEGUN | {RunStatus.QUEUED}))
+    for record in [record for record in under_way if record.executor is None and record.status in _BEGUN]:
         reason = _why_lost(project, record, now or _clock.now())
         if reason is None:
             continue
         lost = lose(project, record, reason)
         if lost.status is RunStatus.LOST:
             settled.append(lost)
+    settled += _settle_elsewhere(project, [record for record in under_way if record.executor is not None], now)
     _remind_tracker(project)
     return settled
+
+
+def _settle_elsewhere(project: Project, records: list[RunRecord], now: datetime | None) -> list[RunRecord]:
+    """Of runs on engines, those that are silent *and* that their engine says are over. A pid there tells nothing here.
+
+    An engine that cannot be asked says nothing of them: they stay as they are.
+    """
+    settled = []
+    silent = [record for record in records if _silence(record, now or _clock.now()) > _HEARD_WITHIN]
+    for name in sorted({record.executor or "" for record in silent}):
+        mine = [record for record in silent if record.executor == name]
+        words: dict[str, Word] = {}
+        engine = None
+        with contextlib.suppress(KitError):
+            engine = executor_named(name, project.paths, project.store, project.settings)
+            words = engine.status(mine)
+        for record in mine:
+            word = words.get(record.run_id)
+            if engine is None or word is None or _goes_on(engine, record, word):
+                continue
+            if _is_over(project, record, word, now):
+                assert word.outcome is not None  # noqa: S101 - for the type checker
+                settled.append(end(project, record, word.outcome))
+    return settled
+
+
+def _goes_on(engine: Executor, record: RunRecord, word: Word) -> bool:
+    """Whether one more copy of the run begins, or may begin as soon as its engine can be asked."""
+    if not word.again:
+        return False
+    try:
+        return engine.again(record, word.job)
+    except KitError:
+        return True
+
+
+def _is_over(project: Project, record: RunRecord, word: Word, now: datetime | None) -> bool:
+    if record.job is None and word.job is not None:  # who submitted it had no time to note it
+        project.store.attach(record.run_id, job=word.job)
+    if word.outcome is None:
+        return False
+    # Who has claimed it may be about to submit it.
+    return word.job is not None or _silence(record, now or _clock.now()) > _PATIENCE
 
 
 def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
@@ -69,11 +118,14 @@ def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:
 def end(project: Project, record: RunRecord, outcome: Outcome) -> RunRecord:
     """Note the end of a run that no supervisor sees to, unless someone else was quicker, and knows better."""
     run = project.paths.run(record.run_id)
-    project.store.set_metrics(record.run_id, last_metrics(run.spool))
-    project.store.set_params(record.run_id, params_of(run.spool))
     with contextlib.suppress(IllegalTransition):
-        project.store.transition(
-            record.run_id, outcome.status, at=_clock.now(), exit_code=outcome.exit_code, reason=outcome.reason
+        project.store.finish(
+            record.run_id,
+            outcome,
+            at=_clock.now(),
+            metrics=last_metrics(run.spool),
+            params=params_of(run.spool),
+            token=record.token,  # a copy that began since then is not judged
         )
         if run.spec.exists():
             tell_tracker(run, project.root)

@@ -22,6 +22,7 @@ __all__ = [
     "mask",
     "mask_code",
     "mask_config",
+    "may_name_secret",
 ]
 
 MASK = "***"
@@ -31,6 +32,12 @@ _STRONG = re.compile(
     r"privatekey|authtoken|accesstoken|apitoken|"
     r"(?:api|access|account|auth|client|deploy|encryption|master|private|secret|service|shared|signing|ssh|storage)_keys?|"
     r"(?:access|api|auth|bearer|refresh|session|security)_tokens?|connection_string|webhook_url)(?:_|$)"
+)
+# What a text has, in small letters, that has a strong name somewhere: quicker to look for than names.
+_STRONG_STEMS = ("passw", "passphrase", "pwd", "secret", "credential", "authorization")
+_STRONG_PAIRS = re.compile(
+    r"(?:api|access|account|auth|client|deploy|encryption|master|private|service|shared|signing|ssh|storage)[^a-z0-9]*key|"
+    r"(?:access|api|auth|bearer|refresh|session|security)[^a-z0-9]*token|connection[^a-z0-9]+string|webhook[^a-z0-9]+url"
 )
 # A secret only as a text: a number so named counts something.
 _WEAK_LAST = re.compile(r"(?:^|_)(?:token|pass|sig|sas|amz_signature|kaggle_key)$")
@@ -82,6 +89,14 @@ def is_secret(name: str, value: object) -> bool:
     if isinstance(value, str):
         return not is_harmless(value)
     return _is_strong(name) or not isinstance(value, int | float)
+
+
+def may_name_secret(text: str) -> bool:
+    """Whether a name anywhere in a text may be that of a secret, even if it holds a number; if not, none is."""
+    lowered = text.lower()
+    return any(stem in lowered for stem in _STRONG_STEMS) or (
+        any(word in lowered for word in ("key", "token", "string", "url")) and _STRONG_PAIRS.search(lowered) is not None
+    )
 
 
 def is_harmless(text: str) -> bool:

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
@@ -25,11 +26,26 @@ from kit.trackers.spool import Point, Progress, Spool, each_point
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Run"]
+__all__ = ["Rank", "Run"]
 
 T = TypeVar("T")
 _SHOW_EVERY = 0.1
 _NO_STEP = (-1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """One of several processes that work on a task.
+
+    Attributes:
+        number: Which, from 0.
+        of: How many there are.
+        paths: Where its artifacts and checkpoints go: of rank 0 they are the run's.
+    """
+
+    number: int
+    of: int
+    paths: RunPaths
 
 
 class Run:
@@ -48,6 +64,8 @@ class Run:
         scheduled_at: The instant at which the run's schedule was due, in UTC; None for a run that has no schedule.
         dir: The run's own folder. What a task writes there stays on this machine.
         metrics: The last value of each metric logged so far.
+        rank: Which of the run's processes this is, from 0; only rank 0 tracks, and its checkpoints are the run's.
+        ranks: How many there are: one, unless the experiment has `resources.ranks`.
     """
 
     def __init__(
@@ -59,18 +77,22 @@ class Run:
         spool: Spool,
         params: Mapping[str, str] | None = None,
         scheduled_at: datetime | None = None,
+        rank: Rank | None = None,
     ) -> None:
         self.id = paths.root.name
         self.name = name
         self.seed = seed
         self.scheduled_at = scheduled_at
+        self.rank = 0 if rank is None else rank.number
+        self.ranks = 1 if rank is None else rank.of
         self.dir = paths.root
         self.metrics: dict[str, float] = {}
         self._paths = paths
+        self._kept = paths if rank is None else rank.paths
         self._spool = spool
         self._keys: dict[str, str] = {}
         self._steps: dict[str, tuple[int, int]] = {}  # the last, and how many values it has
-        past = Past(each_point(paths.spool))
+        past = Past(each_point(self._kept.spool))
         self._past = past or None  # a run that was never stopped has none
         self._beginning = checkpoints.latest(paths)
         self._params: dict[str, str] = dict(params or {})
@@ -166,7 +188,7 @@ class Run:
         """
         kept = self._artifact_path(name if PurePosixPath(name).suffix else f"{name}.png")
         figure.savefig(kept, bbox_inches="tight")
-        return self.artifact(kept, str(kept.relative_to(self._paths.artifacts)))
+        return self.artifact(kept, str(kept.relative_to(self._kept.artifacts)))
 
     def progress(self, iterable: Iterable[T], description: str = "", *, total: int | None = None) -> Iterator[T]:
         """Go through `iterable` and show how far it is; `total` where it has no length."""
@@ -206,7 +228,7 @@ class Run:
             raise ValueError(f"keep={keep} would keep no checkpoint")
         with self._lock:
             logged = Logged(dict(self._steps), dict(self.metrics))
-        with checkpoints.make(self._paths, step, logged, keep=keep) as folder:
+        with checkpoints.make(self._kept, step, logged, keep=keep) as folder:
             yield folder
         self._beginning = None  # left behind: what is found from now on is this process's own
 
@@ -233,7 +255,7 @@ class Run:
         parts = PurePosixPath(name).parts
         if not parts or PurePosixPath(name).is_absolute() or ".." in parts:
             raise UserError(f"an artifact cannot be called {name!r}", fix="Use a relative name without '..'.")
-        path = self._paths.artifacts.joinpath(*parts)
+        path = self._kept.artifacts.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 

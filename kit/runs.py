@@ -6,17 +6,17 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from kit import _clock, recovery
 from kit._near import did_you_mean, nearest
 from kit._process import boot_id, is_alive, this_process
-from kit.errors import KitError, UserError
+from kit.errors import HostError, KitError, UserError
 from kit.executors._token import take, taken_by
-from kit.executors.base import Handle
+from kit.executors.base import Executor, Handle
 from kit.executors.local import LocalExecutor
+from kit.executors.registry import executor_named
 from kit.models import Launch, Request, RunRecord, RunSpec, from_json, masked, to_json
 from kit.outcomes import Result, Stop, judge
 from kit.planning import Draft, compose, draft, new_id, plan, write_plan, writing
@@ -34,6 +34,7 @@ __all__ = [
     "discard",
     "draft",
     "ended",
+    "executor_of",
     "expect_accepted",
     "find",
     "launch",
@@ -71,8 +72,15 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False, pdb: bo
         planned = write_plan(project, spec, pdb=pdb)
         public = masked(spec)
         record = RunRecord.queued(public, at=_clock.now(), params=config.flatten(public.config))
-        project.store.create(public, replace(record, status=RunStatus.STARTING, starter=this_process()))
-        return LocalExecutor(project.paths, project.store).submit(planned, interactive=interactive)
+        # On a cluster it is nobody's until a node has it.
+        status = RunStatus.STARTING if spec.executor is None else RunStatus.QUEUED
+        project.store.create(public, replace(record, status=status, starter=this_process()))
+        return executor_of(project, spec.executor).submit(planned, interactive=interactive)
+
+
+def executor_of(project: Project, name: str | None) -> Executor:
+    """The executor of that name; None for this machine."""
+    return executor_named(name, project.paths, project.store, project.settings)
 
 
 def launch(
@@ -107,6 +115,9 @@ def ended(project: Project, run_id: str) -> RunRecord:
         UserError: If the run was discarded.
     """
     record = project.store.get(run_id)
+    if record.executor is not None:
+        recovery.recover(project)  # the engine has said that it is over
+        return project.store.get(run_id)
     if record.status.is_terminal or _is_with_another(project, run_id):
         return record
     return recovery.lose(project, record, _last_words(project, run_id))
@@ -207,7 +218,7 @@ def listing(project: Project, query: RunQuery) -> list[RunRecord]:
 
 def logs(project: Project, run_id: str, *, follow: bool = False) -> Iterator[bytes]:
     """What the run printed."""
-    return LocalExecutor(project.paths, project.store).logs(run_id, follow=follow)
+    return executor_of(project, project.store.get(run_id).executor).logs(run_id, follow=follow)
 
 
 def cancel(project: Project, run_id: str) -> RunRecord:
@@ -217,12 +228,25 @@ def cancel(project: Project, run_id: str) -> RunRecord:
         UserError: If it has ended already.
     """
     record, run = project.store.get(run_id), project.paths.run(run_id)
-    if not record.status.is_terminal and record.supervisor is None and take(run):
-        return recovery.end(project, record, judge(0, None, Stop.CANCELLED))
-    supervisor = record.supervisor or taken_by(run)
-    if record.status.is_terminal or supervisor is None or not is_alive(supervisor):
+    if record.status.is_terminal:
         raise UserError(f"run {run_id} is not running: {record.status}", fix=f"See it with `kit show {run_id}`.")
-    os.kill(supervisor.pid, signal.SIGTERM)
+    if record.executor is not None:
+        return _cancel_elsewhere(project, record)
+    if record.supervisor is None and take(run):
+        return recovery.end(project, record, judge(0, None, Stop.CANCELLED))
+    executor_of(project, None).cancel(record)
+    return record
+
+
+def _cancel_elsewhere(project: Project, record: RunRecord) -> RunRecord:
+    executor = executor_of(project, record.executor)
+    if record.supervisor is None:
+        # First: a copy that begins after all finds that it is over.
+        ended = recovery.end(project, record, judge(0, None, Stop.CANCELLED))
+        with contextlib.suppress(HostError):
+            executor.cancel(record)
+        return ended
+    executor.cancel(record)
     return record
 
 

@@ -137,7 +137,7 @@ class _Checks:
                 yield UserError(f"alert.to: {shown}: {what}", where=where, fix=fix or "Mend the URL.")
 
     def _has_fired(self, name: str) -> bool:
-        known = self._project.paths.store.exists()  # looking makes none
+        known = self._project.store_server is not None or self._project.paths.store.exists()  # looking makes none
         return known and bool(self._project.store.fires.fires(FireQuery(schedule=name, limit=1)))
 
 

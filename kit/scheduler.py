@@ -104,7 +104,7 @@ class Scheduler:
         self._held = project.store.hold()
         self._source = source
         self._only = only
-        self._attached = attached
+        self._attached: FireKey | bool | None = attached
         self._looks_at_clock = looks_at_clock
         self._watch = DataWatch(project)
         self._seen: dict[str, Schedule] = {}
@@ -164,6 +164,18 @@ class Scheduler:
         except KeyboardInterrupt:
             self._cancel_and_wait(at_once=True)
         self._recovered_at = None
+        return self.turn(_clock.now())
+
+    def give_up(self) -> Turn:
+        """End the runs that are this process's, as if it had been killed, so that whoever comes next tries again.
+
+        Gives the turn that settles them, in which nothing starts.
+        """
+        for handle in self.handles.values():
+            handle.give_up()
+        for handle in self.handles.values():
+            handle.wait()
+        self._attached = None
         return self.turn(_clock.now())
 
     def _cancel_and_wait(self, *, at_once: bool) -> None:

@@ -22,12 +22,12 @@ __all__ = ["Call", "ProcessStacks", "Thread", "of_run"]
 
 _SECONDS = 20.0
 _TRIES = 2
-_BEGINNING = (
-    "<frozen runpy>",
-    str(Path(__file__).with_name("_worker.py")),
-    str(Path(__file__).with_name("execution.py")),
+_STARTERS = (
+    *("_forkserver", "forkserver/_child", "executors/_supervisor", "executors/_process"),
+    *("_worker", "_rank", "execution", "ranks"),
 )
-"""What every run's stack begins with."""
+_BEGINNING = ("<frozen runpy>", *(str(Path(__file__).parent / f"{name}.py") for name in _STARTERS))
+"""What every run's stack begins with, forked or not."""
 _FORBIDDEN = ("permission denied", "operation not permitted", "os error 1)", "os error 13)")
 _ALLOW = (
     'Run it as root: `sudo env "PATH=$PATH" kit debug RUN --live`; in a container, start that with '

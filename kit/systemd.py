@@ -15,7 +15,7 @@ from kit._files import write_atomic
 from kit.errors import HostError, UserError, from_os_error
 from kit.project import Project
 
-__all__ = ["Installed", "install", "notify", "unit_name", "unit_text"]
+__all__ = ["Installed", "check_fit", "install", "notify", "plain", "quoted", "search_path", "unit_name", "unit_text"]
 
 _BOOTED = Path("/run/systemd/system")
 """There exactly where systemd is what booted this machine: sd_booted(3)."""
@@ -107,31 +107,42 @@ def unit_text(
     Raises:
         UserError: If a path cannot be written in a unit file.
     """
-    for value in (str(root), str(python), path, str(environment_file)):
-        if _UNFIT.search(value) or (value == str(python) and _UNFIT_PROGRAM.search(value)):
+    check_fit(str(root), path, str(environment_file), program=str(python))
+    return _UNIT.substitute(
+        name=name.removesuffix(".service"),
+        project=plain(project),
+        root=plain(str(root)),
+        python=quoted(str(python)),
+        path=quoted(f"PATH={path}"),
+        environment_file=plain(str(environment_file)),
+        umask=f"{umask:04o}",
+    )
+
+
+def check_fit(*values: str, program: str) -> None:
+    """Whether a unit file can hold them.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    for value in (*values, program):
+        if _UNFIT.search(value) or (value == program and _UNFIT_PROGRAM.search(value)):
             raise UserError(
                 "systemd takes no path with control characters, or a blank or backslash at its end, and no program "
                 "with quotes or backslashes",
                 where=ascii(value),
                 fix="Give the folder another name.",
             )
-    return _UNIT.substitute(
-        name=name.removesuffix(".service"),
-        project=_plain(project),
-        root=_plain(str(root)),
-        python=_quoted(str(python)),
-        path=_quoted(f"PATH={path}"),
-        environment_file=_plain(str(environment_file)),
-        umask=f"{umask:04o}",
-    )
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
+    """As a unit file's value that is one path, or words for people."""
     return value.replace("%", "%%")  # else a specifier
 
 
-def _quoted(value: str) -> str:
-    return '"' + _plain(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+def quoted(value: str) -> str:
+    """As one word of a unit file's value."""
+    return '"' + plain(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def install(project: Project, *, home: Path | None = None, booted: Path = _BOOTED) -> Installed:
@@ -161,7 +172,7 @@ def install(project: Project, *, home: Path | None = None, booted: Path = _BOOTE
         project=project.name,
         root=project.root,
         python=Path(sys.executable),
-        path=_search_path(),
+        path=search_path(),
         environment_file=environment_file,
         umask=_umask(),
     )
@@ -179,7 +190,7 @@ def install(project: Project, *, home: Path | None = None, booted: Path = _BOOTE
     return Installed(path, text, before != text, environment_file, commands)
 
 
-def _search_path() -> str:
+def search_path() -> str:
     """Where this environment's programs are, then where this shell's are; relative folders mean nothing there."""
     folders = [str(Path(sys.executable).parent), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
     return os.pathsep.join(dict.fromkeys(folder for folder in folders if Path(folder).is_absolute()))

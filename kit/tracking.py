@@ -47,13 +47,19 @@ class Tracking:
         self._spec = spec
         self._project = project
         self._resumed = resumed
+        self._record: RunRecord | None = None
         self._tries = 0
         self._warned = False
         self._tracker: MlflowTracker | None = None
         self._sender: Sender | None = None
 
-    def begin(self) -> None:
-        """Start to track, and to send. A tracker that cannot be reached stops no run: the spool keeps everything."""
+    def begin(self, record: RunRecord) -> None:
+        """Start to track, and to send. A tracker that cannot be reached stops no run: the spool keeps everything.
+
+        Args:
+            record: The run, as the store has it now.
+        """
+        self._record = record
         try:
             self._tracker = tracker = _tracker(self._spec, self._project)
             if tracker.patience is not None:
@@ -72,7 +78,7 @@ class Tracking:
     def _begin(self) -> None:
         assert self._tracker is not None  # noqa: S101 - for the type checker
         tracker, spec, store = self._tracker, self._spec, self._project.store
-        record = store.get(spec.run_id)
+        record, self._record = self._record or store.get(spec.run_id), None
         # An answer that was lost may have been that to a run that has begun.
         known = record.mlflow_run_id or (tracker.find(spec) if self._resumed or self._tries else None)
         self._tries += 1

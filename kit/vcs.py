@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit import _git
+from kit._git_refs import pack_now_and_then
 from kit._stat_cache import StatCache
 from kit.errors import UserError, from_os_error
 from kit.paths import ProjectPaths, safe_name
@@ -129,6 +130,7 @@ def snapshot(root: Path, run_id: str, *, max_bytes: int) -> CodeVersion:
     tree, omitted = _store(root, head, max_bytes)
     commit = head.commit if tree == head.tree else _commit(top, tree, head.commit, run_id)
     _git.run(top, "update-ref", ref, commit)
+    pack_now_and_then(top, run_id)
     return CodeVersion(commit, head.commit, head.branch, commit != head.commit or bool(omitted), ref, omitted)
 
 

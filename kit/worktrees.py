@@ -23,7 +23,13 @@ __all__ = ["remove", "restored", "stale"]
 
 @contextlib.contextmanager
 def restored(
-    project: Project, code: RunSpec, name: str, *, config: RunSpec | None = None, of_data: RunSpec | None = None
+    project: Project,
+    code: RunSpec,
+    name: str,
+    *,
+    config: RunSpec | None = None,
+    of_data: RunSpec | None = None,
+    under: Path | None = None,
 ) -> Iterator[Project]:
     """The project as it was when a run was planned, for as long as the block lasts.
 
@@ -35,6 +41,7 @@ def restored(
         name: Of the worktree.
         config: The run whose folder of configs is wanted; None for the same.
         of_data: The run whose data is wanted; None for the same.
+        under: A folder to put it in; None for the project's own.
 
     Yields:
         The project, made from the worktree; its store and the folders of its runs stay where they are.
@@ -44,9 +51,10 @@ def restored(
         ServiceError: If data of the run can neither be found nor pulled.
         HostError: If the disk refuses.
     """
-    for folder in stale(project):
+    place = project.paths.worktrees if under is None else under
+    for folder in stale(project, place):
         remove(project, folder)
-    folder = project.paths.worktree(name)
+    folder = place / project.paths.worktree(name).name
     try:
         try:
             copy = _restore(project, code, config or code, of_data or code, folder)
@@ -61,7 +69,7 @@ def _restore(project: Project, code: RunSpec, config: RunSpec, of_data: RunSpec,
     top = vcs.repository(project.root)
     commits = [vcs.resolve(project.root, spec.snapshot.code.commit) for spec in (code, config, of_data)]
     project.paths.create_state()
-    project.paths.worktrees.mkdir(mode=0o700, exist_ok=True)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _files.write_atomic(_owner(folder), to_json(this_process()))  # first: what has no owner is nobody's
     _git_worktree.add(top, commits[0], folder)
     place = project.root.resolve().relative_to(top)
@@ -79,9 +87,9 @@ def _restore(project: Project, code: RunSpec, config: RunSpec, of_data: RunSpec,
     return replace(project, settings=settings, worktree=root)
 
 
-def stale(project: Project) -> list[Path]:
+def stale(project: Project, under: Path | None = None) -> list[Path]:
     """Worktrees whose owner was killed."""
-    owners = sorted(project.paths.worktrees.glob("*.json"))
+    owners = sorted((under or project.paths.worktrees).glob("*.json"))
     return [owner.with_suffix("") for owner in owners if not _is_owned(owner)]
 
 

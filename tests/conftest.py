@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.databases import Postgres
+    from tests.engines import Ray, Slurm
 
 # How long an example takes is no property: the machine may be busy.
 settings.register_profile("kit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,6 +62,67 @@ def _isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
         monkeypatch.delenv(name)
     # One for each of hundreds of projects would be a machine's worth of them; its own tests turn it on.
     monkeypatch.setenv("KIT_FORKSERVER", "off")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_forkserver_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Those that commands have started behind themselves, where they are let."""
+    yield
+    from tests.support import stop_forkservers  # what it needs is heavy, and few tests have need of it
+
+    stop_forkservers(tmp_path_factory.getbasetemp())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Have what measures coverage go on after a test in which Python dropped it.
+
+    It does so when an exception comes up in the measuring itself, which is where a stack that is too deep may end.
+    """
+    tracing = sys.gettrace()
+    done = yield
+    if tracing is not None and sys.gettrace() is None:
+        sys.settrace(tracing)
+    return done
+
+
+_ENGINES = ("slurm", "ray")
+"""Fixtures that are a cluster: one is enough for a machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have all tests of a cluster run in one process, where `--dist loadgroup` is given, so that it is started once."""
+    for item in items:
+        asked = {*getattr(item, "fixturenames", ()), *re.split(r"[\[\]-]", item.name)}  # by name, or as a parameter
+        for engine in asked.intersection(_ENGINES):
+            item.add_marker(pytest.mark.xdist_group(engine))
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Slurm]:
+    """A SLURM cluster of three nodes, for as long as the tests of this process go on."""
+    from tests.engines import slurm_cluster  # few tests need it
+
+    with slurm_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[Ray]:
+    """A Ray cluster of two nodes, for as long as the tests of this process go on."""
+    from tests.engines import ray_cluster  # few tests need it
+
+    with ray_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; tests make databases of their own in it."""
+    from tests.databases import postgres_server  # few tests need it
+
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

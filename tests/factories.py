@@ -9,6 +9,7 @@ from typing import Any
 from kit.models import Origin, RunRecord, RunSpec
 from kit.snapshot import CodeVersion, DataVersion, Environment, Host, Snapshot
 from kit.states import RunStatus
+from kit.stores.rows import run_row
 
 INSTANT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -47,6 +48,11 @@ def spec(run_id: str = "abc123", **changes: Any) -> RunSpec:
 def record(run_id: str = "abc123", *, at: datetime = INSTANT, params: dict[str, str] | None = None) -> RunRecord:
     """The queued record of `spec(run_id)`."""
     return RunRecord.queued(spec(run_id), at=at, params=params or {"model.rate": "0.2"})
+
+
+def row_of_0001(made: RunRecord) -> dict[str, Any]:
+    """The record's row as it was before executors had columns of their own."""
+    return {name: value for name, value in run_row(made).items() if name not in {"executor", "job", "token"}}
 
 
 def claimed(run_id: str = "abc123", **changes: Any) -> RunRecord:

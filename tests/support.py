@@ -91,7 +91,10 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
         # One for each of hundreds of projects would be a machine's worth of them; its own tests turn it on.
         "KIT_FORKSERVER": "off",
     }
-    return kept | own | extra
+    made = kept | own | extra
+    if made["KIT_FORKSERVER"] == "on":  # who is measured is not forked
+        return {name: value for name, value in made.items() if not name.startswith("COV")}
+    return made
 
 
 def new_project(root: Path, files: Mapping[str, str] | None = None) -> Path:
@@ -230,7 +233,8 @@ def mlflow_runs(root: Path) -> dict[str, MlflowRun]:
     path = root / "mlflow.db"
     if not path.exists():
         return {}
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as db:
+    # Not read-only: who was killed in the middle of a transaction leaves a journal that the next one has to roll back.
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=60)) as db:
         return {run.tags.get("kit.run_id", run.run_id): run for run in map(_reader(db), _run_ids(db))}
 
 

@@ -20,9 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     never a traceback; only a fault of kit itself shows one.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    code = run_command(arguments)
-    if code is None:
-        from kit.cli._main import main as run_here
+    run_command(arguments)
+    from kit.cli._main import main as run_here
 
-        code = run_here(arguments)
-    return code
+    return run_here(arguments)

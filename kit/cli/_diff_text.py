@@ -27,7 +27,7 @@ from kit.cli.render import STYLES, ago, console, number, table
 from kit.compare import Change, Difference, MetricChange
 from kit.compare_data import DataChange
 
-__all__ = ["print_report"]
+__all__ = ["print_data", "print_report"]
 
 T = TypeVar("T")
 _SHOWN = 20
@@ -103,6 +103,11 @@ def _print_patch(patch: FilePatch) -> None:
 def _patch_entry(patch: FilePatch) -> tuple[Sign, str, str]:
     was = f" (was {patch.was})" if patch.was else ""
     return _SIGNS[patch.kind], patch.path + was, f"+{patch.added} -{patch.removed}"
+
+
+def print_data(data: Sequence[DataChange], *, full: bool) -> None:
+    """Print the part about data alone, likewise."""
+    _print_data(data, None if full or not console().is_terminal else _SHOWN)
 
 
 def _print_data(data: Sequence[DataChange], shown: int | None) -> None:

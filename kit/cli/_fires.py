@@ -89,7 +89,9 @@ def local_and_utc(instant: datetime) -> str:
     here, utc = instant.astimezone(), instant.astimezone(UTC)
     if not here.utcoffset():
         return f"{utc:{_format(utc)}} UTC"
-    return f"{local(instant)} ({utc:{_format(utc) if utc.date() != here.date() else _format(utc)[9:]}} UTC)"
+    known = "%Y-" if utc.year == here.year else ""
+    known += "%m-%d " if utc.date() == here.date() else ""
+    return f"{local(instant)} ({utc:{_format(utc).removeprefix(known)}} UTC)"
 
 
 def _format(instant: datetime) -> str:

@@ -143,8 +143,10 @@ def _stoppable() -> Iterator[None]:
     A signal that is ignored stays so: `nohup kit run &`.
     """
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    from kit.errors import Terminated
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, stop) for number in numbers}

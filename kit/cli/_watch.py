@@ -15,6 +15,7 @@ from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from kit.cli.render import console, duration, number
+from kit.errors import Terminated
 from kit.paths import RunPaths
 from kit.terminal import Lender
 from kit.trackers.spool import SpoolTail
@@ -36,7 +37,14 @@ _SHOWN_METRICS = 6
 
 
 def watch(
-    handle: Handle, name: str, paths: RunPaths, *, output: IO[str], log: LogTail | None = None, lends: bool = False
+    handle: Handle,
+    name: str,
+    paths: RunPaths,
+    *,
+    output: IO[str],
+    log: LogTail | None = None,
+    lends: bool = False,
+    gives_up: bool = False,
 ) -> None:
     """Show the run until nothing of it is left to do; signals go on to it.
 
@@ -47,13 +55,17 @@ def watch(
         output: Where what the task prints goes.
         log: From where on its log is shown; None shows all of it.
         lends: Whether a debugger in the run may ask for this process's terminal.
+        gives_up: Whether SIGTERM gives this run up instead of cancelling it.
+
+    Raises:
+        Terminated: If it was given up; nothing of it is left to do then, either.
     """
     lender = Lender(paths) if lends else None
     draws = output is sys.stdout and output.isatty() and lender is None  # a debugger wants the screen for itself
     screen: _Screen = _Panel(name, handle.run_id, paths) if draws else _Plain(output)
     with (
         contextlib.closing(log or LogTail(paths.log)) as tail,
-        _relayed(handle, lender),
+        _relayed(handle, lender, gives_up=gives_up),
         screen,
         lender or nullcontext(),
     ):
@@ -259,18 +271,22 @@ def _identity(file: BinaryIO) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _relayed(handle: Handle, lender: Lender | None = None) -> Iterator[None]:
+def _relayed(handle: Handle, lender: Lender | None = None, *, gives_up: bool = False) -> Iterator[None]:
     """A first Ctrl-C asks the run to stop, a second one makes it. What is ignored, as by `nohup`, stays so.
 
     While the run has the terminal, Ctrl-C is for its debugger.
     """
-    asked = 0
+    asked, given_up = 0, False
 
     def relay(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
+        nonlocal asked, given_up
         if number == signal.SIGINT and lender is not None and lender.interrupt():
             return
         asked += 1
+        if gives_up and number == signal.SIGTERM and asked == 1:
+            given_up = True
+            handle.give_up()
+            return
         handle.cancel(at_once=asked > 1)
         if asked == 1 and number == signal.SIGINT:
             sys.stderr.write("stopping the run; once more to kill it\n")
@@ -282,3 +298,5 @@ def _relayed(handle: Handle, lender: Lender | None = None) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if given_up:
+        raise Terminated

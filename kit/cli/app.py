@@ -10,14 +10,17 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from typer._click import Command, Context, HelpFormatter, Parameter
 
-__all__ = ["FAMILIES", "application"]
+__all__ = ["FAMILIES", "application", "find", "load_ahead"]
 
 FAMILIES = {
     "new": {"new": "Start a project: files, repository, environment and first commit."},
+    "init": {"init": "Make an existing repository a project: its options become a config, its work a task."},
+    "update": {"update": "Bring the newer template into the project, as a commit on a branch."},
+    "add": {"add": "Add a layer of the template, on a branch; or an experiment, a model or a schedule, with its test."},
     "run": {"run": "Run an experiment: now, with -m once for every combination of a sweep, or as a schedule says."},
     "runs": {
         "runs": "List runs.",
@@ -26,6 +29,7 @@ FAMILIES = {
         "cancel": "Stop a run: politely, then after its grace by force.",
     },
     "diff": {"diff": "Show what differs between two runs: code, data, config, environment, seed, host and metrics."},
+    "data": {"data": "Data: what there is, how it came about, what changed, and whether it keeps its contracts."},
     "reproduce": {
         "reproduce": "Repeat a run from its snapshot, data, environment, config and seed, and compare the results."
     },
@@ -34,12 +38,14 @@ FAMILIES = {
         "bisect": "Find the commit, or the version of the data, with which a metric broke.",
     },
     "debug": {"debug": "Open the crash of a run with pdb, as it was; on a pipe, print it."},
-    "check": {"check": "Checks of the project."},
+    "check": {"check": "Are the conventions kept? `kit check determinism`: does a run repeat, bit for bit?"},
     "scheduled": {"scheduler": "Run the project's schedules, until it is stopped; runs go on without it."},
     "schedules": {"schedule": "Schedules: what they do and did, and what is to be done with them."},
     "status": {"status": "Is production well? Leaves with 1 if somebody has to do something."},
+    "doctor": {"doctor": "Is this machine fit for work? Leaves with 3 if it is not, with 4 if a service is not."},
     "sync": {"sync": "Send the tracker what it lacks of ended runs and sweeps. Leaves with 4 if something is left."},
     "forkserver": {"forkserver": "The process that runs are forked from, with all imported."},
+    "stack": {"stack": "What a team shares: PostgreSQL, S3, MLflow and the scheduler."},
     "gc": {"gc": "Show what kit keeps that nobody needs any more, and free it."},
 }
 """The modules with the commands of each and the first line of their help, in the order in which help shows them.
@@ -48,6 +54,7 @@ A test compares the lines with the commands' own: so that help and completion ne
 """
 
 
+@cache
 def application() -> Command:
     """The command line as a whole."""
     app = typer.Typer(
@@ -60,6 +67,18 @@ def application() -> Command:
     )
     app.callback()(_kit)
     return _lightened(typer.main.get_command(app))
+
+
+def load_ahead(names: Iterable[str]) -> None:
+    """Have these commands ready for whoever is forked from this process."""
+    application()
+    for name in names:
+        _load(name)
+
+
+def find(name: str) -> Command | None:
+    """A command, loaded; None if there is none of that name."""
+    return _load(name) if any(name in commands for commands in FAMILIES.values()) else None
 
 
 class _Kit(TyperGroup):

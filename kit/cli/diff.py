@@ -15,12 +15,11 @@ from kit.errors import UserError, from_os_error
 
 if TYPE_CHECKING:
     from kit.cli._diff_words import Report
-    from kit.compare import Change
     from kit.compare_data import Content, DataChange, FileChange
     from kit.models import RunRecord
     from kit.project import Project
 
-__all__ = ["diff", "register"]
+__all__ = ["data_json", "diff", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -95,7 +94,7 @@ def _as_json(report: Report) -> dict[str, Any]:
             for patch in found.files
         ],
         "omitted": [asdict(change) for change in found.omitted],
-        "data": [_data_json(*pair) for pair in zip(found.data, report.data, strict=True)],
+        "data": [asdict(change) | data_json(details) for change, details in zip(found.data, report.data, strict=True)],
         "config": [asdict(change) for change in found.values],
         "environment": [asdict(change) for change in found.environment],
         "seed": {"old": report.old.seed, "new": report.new.seed},
@@ -120,12 +119,12 @@ def _run_json(record: RunRecord) -> dict[str, Any]:
     return plain | {"status": record.status.value, "created_at": record.created_at.isoformat()}
 
 
-def _data_json(change: Change, details: DataChange) -> dict[str, Any]:
+def data_json(details: DataChange) -> dict[str, Any]:
+    """What is known of one output that differs, but for its name and versions."""
     from kit.compare_data import files_of, size_of
 
     old, new = details.old, details.new
     return {
-        **asdict(change),
         "old_size": None if old is None else size_of(old),
         "new_size": None if new is None else size_of(new),
         "old_files": None if old is None else files_of(old),

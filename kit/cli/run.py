@@ -91,6 +91,13 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         bool, typer.Option("--profile", help="Keep a flame graph of what the task does; needs py-spy.")
     ] = False,
     pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where it crashes, should it do so.")] = False,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="EXECUTOR", help="Where it runs: local, slurm, ray, or of [tool.kit.executors]."),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show what a run elsewhere prints until it ends; leaving changes nothing.")
+    ] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Start new interpreters instead of forking one.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Say why an interpreter is started, should it be.")
@@ -111,7 +118,7 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         console(stderr=True).print(f"forked from process {os.getppid()}")
     of_sweep = _sweep.Asked(jobs, on_error, trials, time_budget, metric, maximize, slot or ())
     given: dict[str, object] = {"--resume": None if multirun else resume, "--schedule": schedule, "--cron": cron}
-    given |= {"-m": multirun or None, "--dry-run": dry_run or None, "--profile": profile or None}
+    given |= {"-m": multirun or None, "--dry-run": dry_run or None, "--profile": profile or None, "--on": on}
     _refuse_together(given, {"--at": (at, "--schedule"), "--tz": (tz, "--cron")})
     if pdb:
         _check_terminal(given)
@@ -142,12 +149,13 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         note=note,
         limits=Limits(timeout=timeout),
         profile=profile,
+        executor=on,
     )
     if multirun:
         return _sweep.sweep(project, request, of_sweep, dry_run=dry_run, as_json=as_json)
     if dry_run:
         return _dry_run(project, request, as_json=as_json)
-    return _run(project, request, as_json=as_json, pdb=pdb)
+    return _run(project, request, as_json=as_json, pdb=pdb, follow=follow)
 
 
 def _check_terminal(given: Mapping[str, object]) -> None:
@@ -178,15 +186,45 @@ def _refuse_ignored(option: str, fix: str, **values: object) -> None:
             raise UserError(f"{option} does not take {what}", where="command line", fix=fix)
 
 
-def _run(project: Project, request: runs.Request, *, as_json: bool, pdb: bool) -> int:
+def _run(project: Project, request: runs.Request, *, as_json: bool, pdb: bool, follow: bool) -> int:
     from kit import runs
     from kit.cli._watch import watch
 
     spec = runs.plan(project, request, progress=True)
+    if spec.executor is not None:
+        return _run_elsewhere(project, spec, as_json=as_json, follow=follow)
     handle = runs.start(project, spec, interactive=True, pdb=pdb)
     _mention(spec.snapshot.code)
     paths = project.paths.run(spec.run_id)
     watch(handle, spec.name, paths, output=sys.stderr if as_json else sys.stdout, lends=pdb)
+    runs.expect_accepted(project, spec.run_id)
+    return _finish(project, runs.ended(project, spec.run_id), spec, as_json=as_json)
+
+
+def _run_elsewhere(project: Project, spec: RunSpec, *, as_json: bool, follow: bool) -> int:
+    """Hand it to an engine, which has it from then on: whatever becomes of this command changes nothing."""
+    from kit import runs
+
+    handle = runs.start(project, spec)
+    _mention(spec.snapshot.code)
+    record, name = project.store.get(spec.run_id), runs.short(project, spec.run_id)
+    if not follow:
+        if as_json:
+            print_json(record_json(record))
+        else:
+            console().print(f"run {spec.run_id} is with {spec.executor}, as job {record.job}")
+            next_steps(["kit", "logs", "--follow", name], ["kit", "cancel", name])
+        return ExitCode.OK
+    output = sys.stderr if as_json else sys.stdout
+    try:
+        for piece in runs.logs(project, spec.run_id, follow=True):
+            output.buffer.write(piece)
+            output.buffer.flush()
+        handle.wait()
+    except KeyboardInterrupt:
+        told = f"run {spec.run_id} goes on: `kit logs --follow {name}` shows it, `kit cancel {name}` stops it"
+        console(stderr=True).print(told, soft_wrap=True)
+        return ExitCode.CANCELLED
     runs.expect_accepted(project, spec.run_id)
     return _finish(project, runs.ended(project, spec.run_id), spec, as_json=as_json)
 

@@ -172,6 +172,7 @@ def _about(record: RunRecord, spec: RunSpec | None) -> dict[str, object]:
         "command": None if spec is None else shlex.join(spec.snapshot.command),
         "repeats" if origin.kind == "reproduce" else "part of": origin.parent,
         "due at": None if origin.scheduled_at is None else f"{origin.scheduled_at:%Y-%m-%d %H:%M:%S} UTC",
+        "executor": None if record.executor is None else f"{record.executor}, job {record.job or 'not known yet'}",
         "attempt": origin.index if origin.kind == "schedule" else None,
         "tags": ", ".join(f"{key}={value}" for key, value in record.tags.items()),
         "note": record.note,

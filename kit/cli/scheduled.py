@@ -15,7 +15,7 @@ import typer
 
 from kit import _clock
 from kit.cli.render import console, next_steps, number, print_json, table
-from kit.errors import ExitCode, KitError
+from kit.errors import ExitCode, KitError, Terminated
 from kit.states import FireStatus
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *,
             f"{fire.schedule}  {local_and_utc(fire.scheduled_at)}",
             project.paths.run(handle.run_id),
             output=output,
+            gives_up=True,
         )
 
     def other(fire: Fire) -> None:
@@ -204,7 +205,11 @@ def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *,
         )
         err.print(f"note: the fire of {local_and_utc(fire.scheduled_at)} waits {what}", soft_wrap=True)
 
-    fire = foreground.drive(project, schedules, key, foreground.Shown(attempt, other, waits))
+    try:
+        fire = foreground.drive(project, schedules, key, foreground.Shown(attempt, other, waits))
+    except Terminated:
+        err.print("stopped by SIGTERM; the fire goes on when it is run again", soft_wrap=True)
+        return ExitCode.TERMINATED  # as of a process that SIGTERM has ended: nothing is decided
     return _report(project, fire, as_json=as_json, new=True)
 
 

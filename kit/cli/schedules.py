@@ -13,11 +13,11 @@ import typer
 
 from kit import _clock
 from kit._durations import format_duration
-from kit.cli.render import ago, console, duration, key_values, next_steps, print_json, table
+from kit.cli.render import ago, console, key_values, next_steps, print_json, table
 from kit.errors import UserError
 
 if TYPE_CHECKING:
-    from kit.fires import Fire, Gap, SchedulerRecord
+    from kit.fires import SchedulerRecord
     from kit.health import ScheduleHealth
     from kit.project import Project
     from kit.schedule import Schedule
@@ -143,8 +143,10 @@ def show(name: _Name, *, as_json: _AsJson = False) -> None:
             said = note(schedule.trigger, instant)
             console().print(f"  {local_and_utc(instant)}{f'  {said}' if said else ''}", soft_wrap=True)
     if events:
+        from kit.cli._history import print_history
+
         _title("last")
-        _print_history(events, now, names=False)
+        print_history(events, now, names=False)
 
 
 def _show(file: str, schedule: Schedule, one: ScheduleHealth) -> None:
@@ -309,6 +311,7 @@ def history(
     """Show what became of every instant at which something was due, the latest first."""
     from kit import firing
     from kit.cli._fires import event_json
+    from kit.cli._history import print_history
     from kit.project import open_project
 
     project = open_project(Path.cwd())
@@ -316,7 +319,7 @@ def history(
     if as_json:
         print_json([event_json(event) for event in events])
     elif events:
-        _print_history(events, _clock.now(), names=name is None)
+        print_history(events, _clock.now(), names=name is None)
     else:
         console().print("nothing was due yet")
 
@@ -328,79 +331,6 @@ def _known(project: Project, name: str) -> str:
     if name not in project.store.fires.states():
         return Schedules(project).load().find(name).name
     return name
-
-
-def _print_history(events: Sequence[Fire | Gap], now: datetime, *, names: bool) -> None:
-    """A line each; on a terminal, what is not as usual is told below it."""
-    from kit.cli._fires import FIRE_STYLES
-
-    out = console()
-    if not out.is_terminal:
-        headers = ["scheduled_at", "schedule", "status", "attempts", "run", "late", "took", "reason"]
-        table(headers, [_cells(event, now) for event in events])
-        return
-    from rich.padding import Padding
-    from rich.text import Text
-
-    lines = [_words(event, now) for event in events]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for event, words in zip(events, lines, strict=True):
-        styles = ["", "", FIRE_STYLES[event.status], "", ""]
-        cells = [
-            (f"{word:<{width}}  ", style)
-            for word, width, style in zip(words, widths, styles, strict=True)
-            if width and (names or word is not words[1])
-        ]
-        out.print(Text.assemble("  ", *cells), soft_wrap=True)
-        if said := _aside(event):
-            out.print(Padding(Text(said, "dim"), (0, 0, 0, 6), expand=False))
-
-
-def _words(event: Fire | Gap, now: datetime) -> list[str]:
-    from kit.cli._fires import local_and_utc, took
-    from kit.fires import Gap
-
-    if isinstance(event, Gap):
-        return [local_and_utc(event.last), event.schedule, event.status.value, f"{event.count} times", ""]
-    seconds = duration(took(event, now))
-    return [local_and_utc(event.scheduled_at), event.schedule, event.status.value, event.run_id or "", seconds]
-
-
-def _aside(event: Fire | Gap) -> str:
-    from kit.cli._fires import lateness, local_and_utc, origin_words
-    from kit.fires import Gap
-
-    if isinstance(event, Gap):
-        since = f"since {local_and_utc(event.first)}: " if event.count > 1 else ""
-        return f"{since}{event.reason}"
-    late = lateness(event)
-    parts = [
-        origin_words(event),
-        f"{event.attempt} attempts" if event.attempt > 1 else "",
-        f"{duration(late)} late" if late is not None and late >= 60 else "",
-        event.reason or "",
-    ]
-    return "; ".join(filter(None, parts))
-
-
-def _cells(event: Fire | Gap, now: datetime) -> list[object]:
-    from kit.cli._fires import lateness, took
-    from kit.fires import Gap
-
-    if isinstance(event, Gap):
-        instants = f"{event.first.isoformat()}/{event.last.isoformat()}"
-        return [instants, event.schedule, event.status.value, "", "", "", "", f"{event.count} times: {event.reason}"]
-    late, seconds = lateness(event), took(event, now)
-    return [
-        event.scheduled_at.isoformat(),
-        event.schedule,
-        event.status.value,
-        event.attempt,
-        event.run_id or "",
-        "" if late is None else f"{late:.1f}",
-        "" if seconds is None else f"{seconds:.1f}",
-        event.reason or "",
-    ]
 
 
 def _title(title: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kit import _clock
+from kit.cli import export
 from kit.cli.render import console, print_json, table
 from kit.errors import ExitCode, KitError
 
@@ -27,6 +28,7 @@ def register(family: typer.Typer) -> None:
     """Add the commands to those of `kit schedule`."""
     family.command("next")(next_)
     family.command("validate")(validate)
+    export.register(family)
 
 
 def next_(

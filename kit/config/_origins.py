@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.config._session import Source, composing
-from kit.config._sharing import Marks, kept_marks
+from kit.config._sharing import Marks, kept_marks, kept_read
 
 __all__ = ["COMMAND_LINE", "Origins", "collect", "leaves", "mark_defaults", "share_repository"]
 
@@ -67,6 +67,15 @@ def share_repository(loader: Any) -> None:  # noqa: ANN401 Hydra has no types
     from hydra._internal.config_repository import CachingConfigRepository
 
     class Shared(CachingConfigRepository):  # type: ignore[misc]
+        def __init__(self, delegate: Any) -> None:  # noqa: ANN401 Hydra has no types
+            super().__init__(None)  # else it copies that, too
+            self.delegate = delegate
+
+        def load_config(self, config_path: str) -> Any:  # noqa: ANN401 Hydra has no types
+            if config_path not in self.cache:
+                self.cache[config_path] = kept_read(self.delegate, config_path)
+            return self.cache[config_path]
+
         def __deepcopy__(self, memo: object) -> Shared:
             return self
 

@@ -27,8 +27,10 @@ __all__ = ["RESERVED", "is_schema", "typed"]
 T = TypeVar("T")
 Where = Callable[[str], str | None]
 
-RESERVED = frozenset({"task", "seed", "name", "tags", "note", "timeout"})
+RESERVED = frozenset({"task", "seed", "name", "tags", "note", "timeout", "executor", "resources"})
 """Top-level keys that kit reads itself; the task's dataclass need not have them."""
+_CONTRACT = re.compile(r"data(\..+)?")
+"""Where `contract` is kit's, too: the config group `data` and what lies in it."""
 
 _NONE = type(None)
 _SEQUENCES: dict[Any, Callable[[list[Any]], Any]] = {list: list, tuple: tuple, set: set, frozenset: frozenset}
@@ -85,7 +87,7 @@ class _Walk:
         fields = {field.name: field for field in dataclasses.fields(schema) if field.init}
         hints = self._hints(schema)
         for name in value:
-            if name not in fields:
+            if name not in fields and not (name == "contract" and _CONTRACT.fullmatch(key)):
                 raise self._unknown(_join(key, name), name, schema, list(fields))
         arguments = {}
         for name, field in fields.items():

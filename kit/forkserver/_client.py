@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import _socket
 import os
-import signal
-import socket
 import sys
 import zlib
 
 from kit.forkserver import _wire
 from kit.forkserver._wire import BEGUN, COLD, TOLD
 
-__all__ = ["BEGUN", "COLD", "OFF", "TOLD", "ask", "connect", "folder_of", "own_name", "run_command", "unsuited"]
+__all__ = [
+    "BEGUN",
+    "COLD",
+    "FORKED",
+    "OFF",
+    "TOLD",
+    "ask",
+    "connect",
+    "folder_of",
+    "own_name",
+    "run_command",
+    "unsuited",
+]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from collections.abc import Mapping, Sequence
     from types import FrameType
+    from typing import NoReturn
 
 OFF = "KIT_FORKSERVER"
 """Set to `off`, every process is started anew."""
 
+FORKED = ("run", "runs", "show", "logs", "status", "schedule", "check")
+"""The commands that are."""
+_NOT_FORKED = ["check", "determinism"]
+"""Below one that is; it varies what an interpreter is started with."""
+
 _PATIENCE = 10.0
 """Seconds: a server forks at once, or is stopped, or the machine is out of memory."""
 _NOT_WARM = ("--pdb", "--cron", "--cold", "--profile", "--help", "-h")
-_FORKED = ("run", "runs", "show", "logs", "status", "schedule")
 _RELAYED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGALRM")
 
 
@@ -57,7 +74,7 @@ def unsuited() -> str | None:
     return None
 
 
-def connect(root: str) -> socket.socket | None:
+def connect(root: str) -> socket | None:
     """A link to the project's server; None if there is none.
 
     Through the folder's descriptor, since a socket's path cannot be long.
@@ -66,7 +83,8 @@ def connect(root: str) -> socket.socket | None:
         folder = os.open(folder_of(root), os.O_PATH | os.O_DIRECTORY)
     except OSError:
         return None
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Of C alone: what Python puts above it takes as long to load as everything else here.
+    link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         link.settimeout(_PATIENCE)
         link.connect(f"/proc/self/fd/{folder}/{own_name()}")
@@ -79,7 +97,7 @@ def connect(root: str) -> socket.socket | None:
 
 
 def ask(
-    link: socket.socket,
+    link: socket,
     kind: str,
     arguments: Sequence[str],
     environment: Mapping[str, str],
@@ -105,32 +123,40 @@ def ask(
     return (kind_of_answer, text) if kind_of_answer else (COLD, "the forkserver is gone")
 
 
-def run_command(arguments: Sequence[str]) -> int | None:
-    """Have a forked process be the command that this one was started as.
+def run_command(arguments: Sequence[str]) -> None:
+    """Have a forked process be the command that this one was started as, and leave as it did.
 
     Returns:
-        Its exit code; None if this process has to do it itself.
+        If this process has to do it itself.
     """
     if not _is_for_a_fork(arguments):
-        return None
+        return
     why = unsuited()
     if why is None and (root := _find_project()) is not None:
         link = connect(root)
         if link is None:
             why = "there is no forkserver yet"
         else:
-            with link:
-                kind, text = ask(link, "command", sys.argv, os.environ, {0: 0, 1: 1, 2: 2})
-                if kind == BEGUN:
-                    return _stand_in(link, int(text))
+            kind, text = ask(link, "command", sys.argv, os.environ, {0: 0, 1: 1, 2: 2})
+            if kind == BEGUN:
+                _leave(_stand_in(link, int(text)))
+            link.close()
             why = text
     if why is not None and "--verbose" in arguments:
         sys.stderr.write(f"starting cold: {why}\n")
-    return None
+
+
+def _leave(code: int) -> NoReturn:
+    """There is nothing here to be taken apart."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _is_for_a_fork(arguments: Sequence[str]) -> bool:
-    if not arguments or arguments[0] not in _FORKED or sys.argv[1:] != list(arguments):
+    if not arguments or arguments[0] not in FORKED or sys.argv[1:] != list(arguments):
+        return False
+    if list(arguments[:2]) == _NOT_FORKED:
         return False
     return not any(argument.partition("=")[0] in _NOT_WARM for argument in arguments)
 
@@ -153,8 +179,10 @@ def _find_project() -> str | None:
         folder = above
 
 
-def _stand_in(link: socket.socket, pid: int) -> int:
+def _stand_in(link: socket, pid: int) -> int:
     """Be for everyone outside what the forked process is: its signals, its stops and its end."""
+    import signal  # while that begins
+
     try:
         _relay(os.pidfd_open(pid))
     except ProcessLookupError:
@@ -173,6 +201,7 @@ def _stand_in(link: socket.socket, pid: int) -> int:
 
 def _relay(process: int) -> None:
     """Pass on what this process is asked, but for what it ignores, as under `nohup`."""
+    import signal
 
     def relay(number: int, _frame: FrameType | None) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +47,7 @@ def _ask(root: Path, what: str) -> Status | None:
     link = _client.connect(str(root))
     if link is None:
         return None
-    with link:
+    with closing(link):
         kind, text = _client.ask(link, what, [], {}, {})
     if kind != _client.TOLD:
         return None

@@ -55,7 +55,7 @@ class Identity:
         asked = {name for name in names if name in self._preloaded.read or name.startswith(_AT_LOAD)}
         added = {name for name, value in self._preloaded.added.items() if environment.get(name) == value}
         for name in sorted(asked - _SET_LATER - added):  # a process that was forked asks with what importing has set
-            if not name.startswith("KIT_") and ours.get(name) != environment.get(name):
+            if not name.startswith("KIT_") and _outside_hooks(name, ours) != _outside_hooks(name, environment):
                 return f"{name} is another in the environment"
         return None
 
@@ -64,12 +64,19 @@ class Identity:
         return environment | self._preloaded.added
 
 
+def _outside_hooks(name: str, environment: Mapping[str, str]) -> str | None:
+    """A variable; what git puts before `PATH` for its hooks is no difference: only git itself lies there."""
+    value, own = environment.get(name), environment.get("GIT_EXEC_PATH")
+    return value.removeprefix(f"{own}{os.pathsep}") if name == "PATH" and value is not None and own else value
+
+
 def with_defaults(environment: Mapping[str, str]) -> dict[str, str]:
     """With what every run has, unless its user wants it otherwise.
 
-    Runs share the machine, in a sweep above all: threads that spin while they wait take it from the others.
+    Runs share the machine, in a sweep above all: threads that spin while they wait take it from the others. And what
+    needs no network asks for none: MLflow tells its makers how it is used.
     """
-    return {"OMP_WAIT_POLICY": "PASSIVE", **environment}
+    return {"OMP_WAIT_POLICY": "PASSIVE", "MLFLOW_DISABLE_TELEMETRY": "true", **environment}
 
 
 def _installed() -> Iterator[str]:

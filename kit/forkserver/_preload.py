@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import io
 import os
+import stat
 import sys
 import sysconfig
 import threading
@@ -43,10 +44,12 @@ UNSAFE = {
 
 _OWN = (
     "typer", "rich.console", "rich.table", "rich.text", "rich.progress", "rich.live", "kit.cli._main", "kit.cli.app",
-    "kit.cli.run", "kit.cli.runs", "kit.cli.status", "kit.cli.schedules", "kit.cli._watch", "kit.execution",
-    "kit.executors.local", "kit.sweeps", "kit.stores.sql", "kit.trackers.mlflow", "kit.capsule", "kit.crash",
-    "kit.recovery", "sqlite3", "psutil", "hydra", "hydra.core.global_hydra", "omegaconf", "mlflow", "mlflow.tracking",
-    "mlflow.store.tracking.sqlalchemy_store",
+    "kit.cli.run", "kit.cli.runs", "kit.cli.status", "kit.cli.schedules", "kit.cli._board", "kit.cli._sweep",
+    "kit.cli._watch", "kit.cli.check", "kit.cli._check_text", "kit.cli._command_lines", "kit.checks.files",
+    "kit.checks.loaded", "kit.execution", "kit.executors.local", "kit.executors._console", "kit.executors._copies",
+    "kit.executors._lease", "kit.sweeps", "kit.stores.sql", "kit.trackers.mlflow", "kit.capsule", "kit.crash",
+    "kit.profiling", "kit.recovery", "kit._pyspy", "sqlite3", "psutil", "hydra", "hydra.core.global_hydra",
+    "omegaconf", "mlflow", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store",
 )  # fmt: skip
 LEARNED = "imported"
 """The file with what runs imported, in the servers' folder."""
@@ -159,12 +162,17 @@ def _reading_noted(found: Preloaded) -> Iterator[None]:
 
 
 def state_of(path: str) -> tuple[int, ...] | None:
-    """What changes when a file does; None if there is none."""
+    """What changes when a file does; None if there is none.
+
+    The last is when. uv and conda give one file to all environments, under names of its own in each: another name sets
+    the ctime of a file that is as it was.
+    """
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    is_shared = found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode)
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mtime_ns if is_shared else found.st_ctime_ns
 
 
 _LIBRARIES = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})

@@ -6,7 +6,6 @@ No pickle and no JSON: bytes as the kernel has them, so that nothing has to be i
 from __future__ import annotations
 
 import os
-import socket
 import struct
 
 __all__ = ["BEGUN", "COLD", "EXITED", "KILLED", "TOLD", "Request", "answer", "listen_for", "receive", "send"]
@@ -14,6 +13,12 @@ __all__ = ["BEGUN", "COLD", "EXITED", "KILLED", "TOLD", "Request", "answer", "li
 BEGUN, COLD, EXITED, KILLED, TOLD = b"b", b"c", b"e", b"k", b"t"
 """The answers: a process began (its pid), none does (why), it exited (its code), it was killed (the signal), a text."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+
+_RIGHTS = 1
+"""SCM_RIGHTS of what is sent beside the bytes, at the level SOL_SOCKET, which is 1 as well."""
 _HEAD = struct.Struct("!III")
 _ANSWER = struct.Struct("!cI")
 _LARGEST = 1 << 23
@@ -42,7 +47,7 @@ class Request:
         self.targets = targets
 
 
-def send(link: socket.socket, request: Request, descriptors: list[int]) -> None:
+def send(link: socket, request: Request, descriptors: list[int]) -> None:
     """Raises:
     OSError: If the server is gone.
     ValueError: If a descriptor is closed, or an argument holds a NUL.
@@ -51,17 +56,20 @@ def send(link: socket.socket, request: Request, descriptors: list[int]) -> None:
     variables = [f"{name}={value}" for name, value in request.environment.items()]
     blocks = [b"\0".join(map(os.fsencode, texts)) for texts in (words, variables)]
     head = _HEAD.pack(len(blocks[0]), len(blocks[1]), len(request.targets))
-    socket.send_fds(link, [head], descriptors)
+    numbers = struct.pack(f"{len(descriptors)}i", *descriptors)
+    link.sendmsg([head], [(_RIGHTS, _RIGHTS, numbers)])
     link.sendall(blocks[0] + blocks[1])
 
 
-def receive(link: socket.socket) -> tuple[Request, list[int]]:
+def receive(link: socket) -> tuple[Request, list[int]]:
     """The request and its descriptors.
 
     Raises:
         OSError, ValueError: If none comes whole, within the time that the socket allows.
     """
-    head, descriptors, _, _ = socket.recv_fds(link, _HEAD.size, _MOST_DESCRIPTORS)
+    import socket  # a client has none: loading it takes as long as its server's answer
+
+    head, descriptors, _, _ = socket.recv_fds(link, _HEAD.size, _MOST_DESCRIPTORS)  # type: ignore[arg-type]
     try:
         if len(head) < _HEAD.size:
             raise ValueError("the other side is gone")  # noqa: TRY301 - descriptors are closed below
@@ -80,7 +88,7 @@ def receive(link: socket.socket) -> tuple[Request, list[int]]:
         raise
 
 
-def answer(link: socket.socket, kind: bytes, what: str | int) -> None:
+def answer(link: socket, kind: bytes, what: str | int) -> None:
     """Raises:
     OSError: If who asked is gone.
     """
@@ -88,7 +96,7 @@ def answer(link: socket.socket, kind: bytes, what: str | int) -> None:
     link.sendall(_ANSWER.pack(kind, len(text)) + text)
 
 
-def listen_for(link: socket.socket) -> tuple[bytes, str]:
+def listen_for(link: socket) -> tuple[bytes, str]:
     """The next answer; its kind is empty if none will come any more.
 
     Raises:
@@ -101,7 +109,7 @@ def listen_for(link: socket.socket) -> tuple[bytes, str]:
         return b"", ""
 
 
-def _exactly(link: socket.socket, size: int) -> bytes:
+def _exactly(link: socket, size: int) -> bytes:
     if size > _LARGEST:
         raise ValueError("more than anybody says")
     data = b""

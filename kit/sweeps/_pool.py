@@ -6,10 +6,11 @@ import contextlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from kit import checkpoints, runs
+from kit import _clock, checkpoints, recovery, runs
 from kit._files import write_atomic
 from kit._variables import variables
 from kit.errors import KitError, UserError
@@ -17,9 +18,16 @@ from kit.executors.base import Handle
 from kit.models import Origin, Request, RunRecord, RunSpec
 from kit.project import Project
 from kit.resume import resume
+from kit.states import TERMINAL
+from kit.stores.base import RunQuery
 from kit.trackers.spool import SpoolTail
 
 __all__ = ["Pool", "Running", "Trial", "cores"]
+
+_ALL = 1_000
+"""Trials at a time, where an engine decides how many of them run."""
+_LOOK_EVERY, _SETTLE_EVERY = 0.5, 10.0
+"""Seconds from one look at what an engine has to the next, at least; and a look takes a tenth of the time at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class Running:
     slots: dict[str, list[int]]
     handle: Handle | None = None
     cancelled: bool = False
+    elsewhere: bool = False
+    """Whether an engine has it, which this process's end does not concern."""
     failed: KitError | None = None
     """Why it could not go on from where it was."""
 
@@ -73,6 +83,8 @@ class _Shared:
 class Pool:
     """The trials under way. Threads only wait; whatever is decided or written is in the caller's.
 
+    What an engine has is asked for all at once, of the store: a thousand threads that each ask would be busy with that.
+
     Args:
         request: What each trial is asked for with, but for its overrides.
         jobs: Trials at a time; None: as the slots allow, else as many as there are cores to use.
@@ -95,7 +107,9 @@ class Pool:
                 raise UserError(f"a trial needs {number} slots of {name!r}, and there are {sizes[name]}", fix=fix)
         self._shared = _Shared(slots, {name: list(range(size)) for name, size in sizes.items()})
         self._jobs = jobs or (sum(sizes.values()) if slots else cores())
+        self._chosen = jobs is not None or bool(slots)
         self._ends: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._look_at = self._settle_at = 0.0
         self.running: dict[int, Running] = {}
         self.notes: list[str] = []
         """What a user should know, as it came up."""
@@ -109,9 +123,12 @@ class Pool:
         UserError: If its overrides or its config cannot be used.
         """
         origin = Origin("sweep", self._sweep_id, trial.index)
-        return runs.draft(
+        made = runs.draft(
             self._project, replace(self._request, overrides=trial.overrides, origin=origin, job=trial.index)
         )
+        if made.executor is not None and not self._chosen:
+            self._jobs = _ALL  # its engine has a queue of its own
+        return made
 
     def start(self, trial: Trial) -> None:
         """Start it, or have it go on from its checkpoint, if it was stopped and left one.
@@ -136,7 +153,11 @@ class Pool:
         spec = runs.plan(self._project, trial.draft or self.draft(trial))
         tail = SpoolTail(paths.run(spec.run_id).spool)
         handle = runs.start(self._project, spec)
-        self._add(Running(trial, spec.run_id, tail, taken, handle), handle.wait)
+        running = Running(trial, spec.run_id, tail, taken, handle, elsewhere=spec.executor is not None)
+        if running.elsewhere:
+            self.running[trial.index] = running
+        else:
+            self._add(running, handle.wait)
 
     def _add(self, running: Running, work: Callable[[], object]) -> None:
         self.running[running.trial.index] = running
@@ -175,13 +196,27 @@ class Pool:
         return ended
 
     def _ended(self, timeout: float) -> list[int]:
+        found = self._ended_elsewhere()
         with contextlib.suppress(queue.Empty):
-            found = [self._ends.get(timeout=timeout)]
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    found.append(self._ends.get_nowait())
-            return found
-        return []
+            found.append(self._ends.get(timeout=0.0 if found else timeout))
+            while True:
+                found.append(self._ends.get_nowait())
+        return found
+
+    def _ended_elsewhere(self) -> list[int]:
+        began = time.monotonic()
+        waiting = {running.run_id: index for index, running in self.running.items() if running.elsewhere}
+        if not waiting or began < self._look_at:
+            return []
+        if began >= self._settle_at:
+            recovery.recover(self._project, _clock.now())  # asks engines for those that are silent
+            self._settle_at = time.monotonic() + _SETTLE_EVERY
+        query = RunQuery(parent=self._sweep_id, statuses=TERMINAL)
+        over = [waiting[run.run_id] for run in self._project.store.runs(query) if run.run_id in waiting]
+        now = time.monotonic()
+        self._look_at = now + max(_LOOK_EVERY, 9 * (now - began))
+        # Of those that have ended only: whether the tracker knows all of it yet.
+        return [index for index in over if (handle := self.running[index].handle) is None or handle.wait(0)]
 
     def prune(self, running: Running, why: str) -> None:
         """Have a trial stopped that is not worth going on with."""
@@ -189,7 +224,9 @@ class Pool:
         self._cancel(running)
 
     def close(self) -> None:
-        """Stop what is under way and wait for it; asked once more, by force."""
+        """Stop what is under way and wait for it; asked once more, by force. What an engine has goes on."""
+        for index in [index for index, running in self.running.items() if running.elsewhere]:
+            self.running.pop(index)
         for running in self.running.values():
             self._cancel(running)
         while self.running:

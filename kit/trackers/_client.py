@@ -18,6 +18,7 @@ from kit.trackers.service import Opened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 __all__ = ["ClientService", "made_client", "set_limits"]
 
@@ -33,6 +34,7 @@ class ClientService:
         self.patience = _REMOTE_PATIENCE if uri.startswith(_REMOTE) else None
         self.heard: Callable[[], None] = lambda: None
         self._client = made_client(uri, locks=locks)
+        self._made: dict[str, Run] = {}
 
     def experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -48,7 +50,12 @@ class ClientService:
         return str(found.experiment_id)
 
     def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-        return str(self._client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
+        made = self._client.create_run(experiment_id, run_name=name, tags=dict(tags))
+        self._made[made.info.run_id] = made
+        return str(made.info.run_id)
+
+    def made(self, run_id: str) -> Run | None:
+        return self._made.get(run_id)
 
     def tagged(self, experiment_id: str, key: str, value: str) -> list[str]:
         found = self._client.search_runs(
@@ -103,9 +110,16 @@ class ClientService:
     def log_artifact(self, run_id: str, path: Path, name: str) -> None:
         if path.is_dir():
             self._client.log_artifacts(run_id, str(path), artifact_path=name)
+            return
+        folder = str(Path(name).parent)
+        inside = None if folder == "." else folder
+        if self.patience is None and (made := self._made.get(run_id)) is not None:
+            # The client would ask the store for all of the run, to know where its artifacts go.
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            get_artifact_repository(made.info.artifact_uri).log_artifact(str(path), artifact_path=inside)
         else:
-            folder = str(Path(name).parent)
-            self._client.log_artifact(run_id, str(path), artifact_path=None if folder == "." else folder)
+            self._client.log_artifact(run_id, str(path), artifact_path=inside)
 
 
 def made_client(uri: str, *, locks: Path) -> MlflowClient:

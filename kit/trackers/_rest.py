@@ -25,7 +25,7 @@ from kit.models import MetricPoint
 from kit.snapshot import DataVersion
 from kit.trackers.service import Opened
 
-__all__ = ["RestError", "RestService", "is_plain"]
+__all__ = ["RestError", "RestService", "is_plain", "login", "trusted"]
 
 _PATIENCE = 5.0
 """Seconds."""
@@ -87,7 +87,7 @@ class RestService:
         self._address = urlsplit(uri)
         self._root = self._address.path.rstrip("/")
         self._timeout = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or _TIMEOUT)
-        self._headers = {"Content-Type": "application/json", "User-Agent": "kit"} | _login(self._address)
+        self._headers = {"Content-Type": "application/json", "User-Agent": "kit"} | login(self._address)
         self._artifact_roots: dict[str, str] = {}
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -115,6 +115,9 @@ class RestService:
             tags=_pairs(tags),
         )
         return str(made["run"]["info"]["run_id"])
+
+    def made(self, run_id: str) -> None:
+        """It has nothing of MLflow's."""
 
     def tagged(self, experiment_id: str, key: str, value: str) -> list[str]:
         found = self._post(
@@ -227,7 +230,7 @@ class RestService:
         if self._connection is None or self._pid != os.getpid():  # a process that was forked has none of its own
             host, port = self._address.hostname or "", self._address.port
             if self._address.scheme == "https":
-                self._connection = http.client.HTTPSConnection(host, port, timeout=self._timeout, context=_context())
+                self._connection = http.client.HTTPSConnection(host, port, timeout=self._timeout, context=trusted())
             else:
                 self._connection = http.client.HTTPConnection(host, port, timeout=self._timeout)
             self._pid = os.getpid()
@@ -287,7 +290,8 @@ def _refusal(status: int, reason: str, said: bytes) -> RestError:
     return RestError(what, "BAD_REQUEST" if status == 413 else code)
 
 
-def _login(address: SplitResult) -> dict[str, str]:
+def login(address: SplitResult) -> dict[str, str]:
+    """The header that says who asks: by the address, else by the environment; nothing if neither names anybody."""
     name = address.username and unquote(address.username)
     password = address.password and unquote(address.password)
     name = name or os.environ.get("MLFLOW_TRACKING_USERNAME")
@@ -298,7 +302,7 @@ def _login(address: SplitResult) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _context() -> ssl.SSLContext:
+def trusted() -> ssl.SSLContext:
     """What MLflow's client trusts."""
     named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if named:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 import math
@@ -21,6 +20,7 @@ from kit._importing import after_import
 from kit.errors import ServiceError, UserError
 from kit.models import MetricPoint, RunSpec
 from kit.states import RunStatus
+from kit.trackers._active import Active
 from kit.trackers._client import ClientService, made_client, set_limits
 from kit.trackers._rest import RestService, is_plain
 from kit.trackers.base import POINTS_PER_REQUEST, Artifact, Entry, Metrics, Params, Refused, Tags
@@ -59,7 +59,7 @@ class MlflowTracker:
         self._locks = locks
         self._run_id = ""
         self._experiment_id = ""
-        self._is_active = False
+        self._active: Active | None = None
         self._service = _service(uri, locks)
 
     def start(self, spec: RunSpec, params: Mapping[str, str]) -> str:
@@ -166,20 +166,9 @@ class MlflowTracker:
             _log.warning("%s", error)
 
     def _activate(self) -> None:
-        import mlflow
-
         with explained(self._uri):
-            mlflow.set_tracking_uri(self._uri)
-            # Else every client looks for a Spark session first, those of background threads too, and an import there
-            # while autologging is being set up here stops both for good: each holds the lock the other needs.
-            mlflow.set_registry_uri(mlflow.get_registry_uri())
-            while mlflow.active_run() is not None:  # the task's module may have started one when it was imported
-                mlflow.end_run()
-            mlflow.set_experiment(experiment_id=self._experiment_id)  # or have chosen another experiment
-            mlflow.start_run(run_id=self._run_id, log_system_metrics=True)
-            self._let_others_join()
-        os.environ["MLFLOW_RUN_ID"] = self._run_id
-        self._is_active = True
+            made = self._service.made(self._run_id)
+            self._active = Active(self._uri, self._run_id, self._experiment_id, made)
 
     def leave(self, status: RunStatus) -> None:
         """End what `activate` began, in the same thread; the service was told by `end`, and answers.
@@ -187,44 +176,18 @@ class MlflowTracker:
         Raises:
             ServiceError: If it does not, after all.
         """
-        if not self._is_active:
+        active, self._active = self._active, None
+        if active is None:
             return
-        import mlflow
-
-        self._is_active = False
         with explained(self._uri):
-            active = mlflow.active_run()
-            if active is not None and active.info.run_id == self._run_id:
-                os.environ.pop("MLFLOW_RUN_ID", None)
-                mlflow.end_run(_ENDS[status])
+            if not active.leave(_ENDS[status]) and self.patience is None:
+                self._service.set_status(self._run_id, _ENDS[status])
 
     def forget(self) -> None:
         """End it without a word to the service: else MLflow tells it FINISHED when the process exits, and waits."""
-        if self._is_active:
-            import mlflow
-
-            self._is_active = False
-            os.environ.pop("MLFLOW_RUN_ID", None)
-            mlflow.tracking.fluent._active_run_stack.get().clear()  # noqa: SLF001 - there is no other way
-
-    def _let_others_join(self) -> None:
-        import mlflow
-
-        class Joined(mlflow.ActiveRun):  # type: ignore[misc] # MLflow has no types
-            """The run that is active already: whose `with` it is does not end it."""
-
-            def __exit__(self, *_: object) -> None:
-                """Nothing ends here."""
-
-        start_run, own = mlflow.start_run, self._run_id
-
-        @functools.wraps(start_run)
-        def start_or_join(run_id: str | None = None, *arguments: Any, nested: bool = False, **more: Any) -> Any:  # noqa: ANN401
-            active = mlflow.active_run()
-            joins = active is not None and active.info.run_id == own and not nested and run_id in {None, own}
-            return Joined(active) if joins else start_run(run_id, *arguments, nested=nested, **more)
-
-        mlflow.start_run = start_or_join
+        active, self._active = self._active, None
+        if active is not None:
+            active.forget()
 
     def send(self, entries: Sequence[Entry]) -> None:
         self._send_points([point for entry in entries if isinstance(entry, Metrics) for point in entry.points])
@@ -251,7 +214,8 @@ class MlflowTracker:
         with explained(self._uri):
             if reason is not None:
                 self._send_tags({"kit.reason": reason})
-            self._service.set_status(self._run_id, _ENDS[status])
+            if self._active is None or self.patience is not None:  # else `leave` says so, the same way as MLflow
+                self._service.set_status(self._run_id, _ENDS[status])
 
     def _send_points(self, points: Sequence[MetricPoint]) -> None:
         odd = {f"kit.nonfinite.{point.key}": f"{point.value} at step {point.step}"
@@ -364,5 +328,5 @@ def explained(uri: str) -> Iterator[None]:
         raise ServiceError(
             f"MLflow does not answer: {redact.mask(said)}",
             where=where,
-            fix="Check MLFLOW_TRACKING_URI and that the server is up; what was logged is kept and sent later.",
+            fix="`kit doctor` says which part is wrong; what was logged is kept, and sent when that is mended.",
         ) from error

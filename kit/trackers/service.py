@@ -33,6 +33,9 @@ class Service(Protocol):
     def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """The id of a new run, under way."""
 
+    def made(self, run_id: str) -> object | None:
+        """The run as MLflow's own client made it in this process; None if it did not."""
+
     def tagged(self, experiment_id: str, key: str, value: str) -> list[str]:
         """The runs that have a tag, the oldest first."""
 

@@ -225,6 +225,7 @@ def test_a_run_that_fails_leaves_with_its_code(forking: Forking, experiment: str
     record = forking.run(f"experiment={experiment}", code=code)
     assert record["status"] == "failed"
     assert reason in (record["reason"] or "")
+    assert record["tracked"] is True
 
 
 def test_a_mistake_is_told_as_ever(forking: Forking) -> None:
@@ -326,7 +327,7 @@ def test_what_nobody_understands_does_not_harm(forking: Forking) -> None:
     for said in (b"", b"\0" * 12, b"\xff" * 12, b"GET / HTTP/1.0\r\n\r\n", os.urandom(5000)):
         link = _client.connect(str(forking.root))
         assert link is not None
-        with link, contextlib.suppress(OSError):
+        with contextlib.closing(link), contextlib.suppress(OSError):
             link.sendall(said)
             link.shutdown(socket.SHUT_WR)
             assert link.recv(1) == b""

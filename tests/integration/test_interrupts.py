@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import environment, kit, mlflow_runs, new_project, processes_of, run_refs, start_kit, until
 
-WAITS = "stages:\n  slow: {cmd: 'echo half > out && sleep 987', outs: [out]}\n"
+WAITS = "stages:\n  slow: {cmd: 'printf unfinished; echo half > out && sleep 987', outs: [out]}\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

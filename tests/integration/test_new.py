@@ -182,7 +182,7 @@ def checkout(tmp_path: Path) -> Path:
     listed = git(REPOSITORY, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     root = tmp_path / "checkout"
     for name in listed.split("\0"):
-        if name.startswith(("kit/", "hydra_plugins/", "template/")) or "/" not in name:
+        if name.startswith(("kit/", "hydra_plugins/", "template/", "docs/reference/rules/")) or "/" not in name:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             if (REPOSITORY / name).is_file():
                 shutil.copy(REPOSITORY / name, root / name)

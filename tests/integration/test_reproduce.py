@@ -142,7 +142,7 @@ class Laboratory:
     """A project with data under DVC, and what there is of it that no command may change."""
 
     def __init__(self, folder: Path) -> None:
-        self.env = environment(folder / "home")
+        self.env = environment(folder / "home", KIT_FORKSERVER="on")
         self.root = new_project(folder / "tiny", FILES)
         dvc(self.root, "init", "--quiet")
         write(self.root, {"data/points.csv": csv_of(1)})

@@ -214,7 +214,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("resume")
-    env = environment(folder / "home", DB_PASSWORD=SECRET)
+    env = environment(folder / "home", DB_PASSWORD=SECRET, KIT_FORKSERVER="on")
     root = new_project(folder / "tiny", FILES)
     control = kit(root, "run", "experiment=learning", "--json", env=env).json()["run_id"]
     yield World(root, env, control)
@@ -262,7 +262,7 @@ def test_a_supervisor_that_was_taken_for_dead_leaves_the_run_to_the_one_that_has
 
     def running() -> str | None:
         found = store.runs(RunQuery(statuses=frozenset({RunStatus.RUNNING}), limit=1))
-        return found[0].run_id if found and found[0].supervisor is not None else None
+        return found[0].run_id if found and found[0].supervisor and found[0].mlflow_run_id else None
 
     run_id = until(running, "the run to be under way")
     assert run_id is not None

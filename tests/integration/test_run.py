@@ -201,7 +201,7 @@ class Place:
     """A project, its environment, and what was found out about its runs."""
 
     def __init__(self, folder: Path, files: dict[str, str] | None = None, **variables: str) -> None:
-        self.env = environment(folder / "home", **variables)
+        self.env = environment(folder / "home", KIT_FORKSERVER="on", **variables)
         self.root = new_project(folder / "tiny", FILES | (files or {}))
 
     def kit(self, *arguments: str, code: int | None = 0, **variables: str) -> Done:

@@ -18,6 +18,7 @@ from kit.cli import main, scheduled
 from kit.fires import Fire, FireOrigin, FireQuery
 from kit.firing import due_instant
 from kit.models import RunRecord
+from kit.outcomes import ABANDONED
 from kit.planning import new_id
 from kit.project import open_project
 from kit.schedules import Schedules
@@ -63,6 +64,7 @@ FILES = {
     "conf/experiment/waits.yaml": "# @package _global_\ntask: tiny.tasks.waits\n",
     "conf/schedule/nightly.yaml": f"{DAILY}experiment: works\n",
     "conf/schedule/waits.yaml": f"{DAILY}experiment: waits\n",
+    "conf/schedule/evicted.yaml": f"{DAILY}experiment: waits\nretry: {{attempts: 2, delay: 0 s}}\n",
     "conf/schedule/mistake.yaml": f"{DAILY}{MISTAKE}retry: {{attempts: 2, delay: 0 s, when: [2]}}\n",
     "conf/schedule/later.yaml": f"{DAILY}{MISTAKE}retry: {{attempts: 2, delay: 1 h, when: [2]}}\n",
     "conf/schedule/fails.yaml": f"{DAILY}experiment: fails\nretry: {{attempts: 2, delay: 0 s}}\n",
@@ -236,7 +238,7 @@ def test_due_is_the_last_instant(place: Place, typed: Callable[..., Done]) -> No
     ("arguments", "words"),
     [
         (["--schedule", "nigthly"], ["no schedule 'nigthly'", "Did you mean 'nightly'?"]),
-        (["--schedule", "no such thing"], ["no schedule 'no such thing'", "broken, fails, later"]),
+        (["--schedule", "no such thing"], ["no schedule 'no such thing'", "broken, evicted, fails, later"]),
         (["--schedule", "broken"], ["unknown key 'overlp'", "conf/schedule/broken.yaml", "'overlap'"]),
         (["--schedule", "nightly", "--at", "tomorrow"], ["'tomorrow' is not an instant", "2026-12-01"]),
         (["--schedule", "nightly", "--at", "2199-01-01"], ["is yet to come", "nightly"]),
@@ -316,8 +318,31 @@ def test_stopped_while_it_runs_the_run_is_cancelled_politely(place: Place) -> No
     assert place.project.store.get(run.run_id).status is RunStatus.CANCELLED
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_stopped_while_it_waits_to_try_again_the_fire_is_cancelled(place: Place, number: signal.Signals) -> None:
+def test_whose_machine_wants_its_place_back_is_tried_again_by_whoever_comes_next(place: Place) -> None:
+    """Eviction, a deployment, a shutdown: all of them say SIGTERM, and start it again."""
+    client = place.start("evicted")
+    run = until(lambda: place.is_running("evicted"), "the task to be called")
+    assert run is not None
+    client.send_signal(signal.SIGTERM)
+    out, err = client.communicate(timeout=100)
+    assert client.returncode == 143
+    assert "tidied up" in out
+    assert "the fire goes on when it is run again" in err
+    first = place.project.store.get(run.run_id)
+    assert (first.status, first.reason) == (RunStatus.FAILED, ABANDONED)
+    (fire,) = place.fires("evicted")
+    assert (fire.status, fire.attempt) == (FireStatus.RETRYING, 2)
+    again = place.start("evicted", "--at", fire.scheduled_at.isoformat())
+    second = until(lambda: place.is_running("evicted"), "the task to be called once more")
+    assert second is not None
+    assert second.run_id != run.run_id
+    again.send_signal(signal.SIGINT)
+    again.communicate(timeout=100)
+    (fire,) = place.fires("evicted")
+    assert (fire.status, fire.attempt, fire.run_id) == (FireStatus.CANCELLED, 2, second.run_id)
+
+
+def test_stopped_while_it_waits_to_try_again_the_fire_is_cancelled(place: Place) -> None:
     before = len(place.fires("later"))
     client = place.start("later")
     fire = until(lambda: _retrying(place.fires("later")), "the first attempt to fail")
@@ -327,7 +352,7 @@ def test_stopped_while_it_waits_to_try_again_the_fire_is_cancelled(place: Place,
     while " to try again" not in line:
         line = client.stderr.readline()
     assert f"waits until {fire.due_at.astimezone():%Y-%m-%d %H:%M}" in line
-    client.send_signal(number)
+    client.send_signal(signal.SIGINT)
     out, _ = client.communicate(timeout=100)
     assert client.returncode == 130
     assert "  cancelled, 2 attempts\n" in out
@@ -414,8 +439,8 @@ def test_it_waits_for_its_turn_and_each_is_run_by_who_asked_for_it(place: Place)
     for waiting in (second, given_up):
         assert " waits for its turn" in read_until(waiting.stderr, "note: ")
     given_up.send_signal(signal.SIGINT)
-    out, _ = given_up.communicate(timeout=100)
-    assert (given_up.returncode, "  cancelled\n" in out) == (130, True)
+    out, err = given_up.communicate(timeout=100)
+    assert (given_up.returncode, "  cancelled\n" in out) == (130, True), (out, err)
     go.touch()
     ended = [(*client.communicate(timeout=200), client.returncode) for client in (first, second)]
     assert [code for _, _, code in ended] == [0, 0], ended

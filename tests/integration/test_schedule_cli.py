@@ -60,7 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
             pass_on(world, now - timedelta(hours=hours, minutes=-minutes))
     pass_on(world, now)
     pass_on(world, now + timedelta(seconds=1))
-    return Made(root, environment(folder / "home") | {"TZ": "Europe/Berlin"}, now)
+    return Made(root, environment(folder / "home", KIT_FORKSERVER="on", TZ="Europe/Berlin"), now)
 
 
 def pass_on(world: World, at: datetime) -> None:

@@ -14,7 +14,7 @@ import pytest
 from kit import _clock, compare_data, data
 from kit._shapes import Shape
 from kit.compare import compare
-from kit.compare_data import DataChange, FileChange, Limits
+from kit.compare_data import Content, DataChange, FileChange, Limits, Reader, compare_versions
 from kit.models import RunRecord
 from kit.project import Project, open_project
 from kit.snapshot import DataVersion
@@ -253,3 +253,26 @@ def test_the_workspace_is_as_it_was(opened: Project, made: Made) -> None:
     before = state()
     changes(opened, made.old, made.new)
     assert state() == before
+
+
+def test_a_large_csv_file_is_counted_once(opened: Project) -> None:
+    (opened.root / "one.csv").write_text("a,api_key=hunter2-hunter2\n" + "1,2\n" * 300_000)
+    dvc(opened.root, "add", "--quiet", "one.csv")
+    new = data.versions(opened.root)
+    opened.paths.create_state()
+
+    def counted(most: int) -> Content | None:
+        reader = Reader(opened, "fix", limits=Limits(csv_bytes=most))
+        (change,) = compare_versions((), [version for version in new if version.path == "one.csv"], reader)
+        return change.files[0].new
+
+    first = counted(10**8)
+    assert first is not None
+    assert first.shape is not None
+    assert first.shape.rows == 300_000
+    assert counted(10) == first
+    assert "hunter2" not in opened.paths.data_shapes.read_text()
+    opened.paths.data_shapes.write_text("[")
+    again = counted(10)
+    assert again is not None
+    assert again.shape is None

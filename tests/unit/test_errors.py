@@ -8,9 +8,9 @@ import pickle
 import pytest
 
 from kit import errors
-from kit.errors import Cancelled, ExitCode, HostError, KitError, RunError, ServiceError, TimedOut, UserError
+from kit.errors import Cancelled, DataError, ExitCode, HostError, KitError, RunError, ServiceError, TimedOut, UserError
 
-KINDS = {UserError: 2, HostError: 3, ServiceError: 4, RunError: 1, TimedOut: 124, Cancelled: 130}
+KINDS = {UserError: 2, HostError: 3, ServiceError: 4, DataError: 4, RunError: 1, TimedOut: 124, Cancelled: 130}
 
 
 @pytest.mark.parametrize(("kind", "code"), KINDS.items())

@@ -48,6 +48,9 @@ class Held:
     def detach(self) -> None:
         raise AssertionError("nobody asked for that")
 
+    def give_up(self) -> None:
+        raise AssertionError("nobody asked for that")
+
 
 class Place:
     """A project with one schedule, `s`, and one fire of it that was asked for."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
-from kit._plain_yaml import read_plain
+from kit._plain_yaml import read_plain, safe_loader
 
 _TOKENS = st.sampled_from([
     "a", "b", "key", "on", "off", "yes", "No", "TRUE", "null", "~", "NULL", "y", "n", "=", "<<", "*", "0 2 * * *",
@@ -140,3 +140,11 @@ def test_these_are_read_quickly(text: str) -> None:
 )  # fmt: skip
 def test_these_are_left_to_omegaconf(text: str) -> None:
     assert read_plain(text) is None
+
+
+def test_what_nests_too_deeply_is_refused_before_anything_is_built() -> None:
+    safe_loader("a: " + "[" * 400 + "]" * 400)
+    safe_loader("a: [" + "[1], " * 5_000 + "]")
+    for deep in ("[" * 100_000, "a: " + "{a: " * 600, "".join(" " * level + "a:\n" for level in range(600))):
+        with pytest.raises(yaml.YAMLError, match="more than 500 lists and mappings in each other"):
+            safe_loader(deep)

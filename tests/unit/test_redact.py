@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.redact import MASK, holds_secret, is_secret_name, looks_secret, mask, mask_config
+from kit.redact import MASK, holds_secret, is_secret, is_secret_name, looks_secret, mask, mask_config, may_name_secret
 
 TOKEN = "a1B2" * 9
 
@@ -36,6 +37,24 @@ def test_secret_names(name: str) -> None:
     assert "hunter2" not in mask(f"x {name}=hunter2 y")
     assert "hunter2" not in mask(f'{{"{name}": "hunter2"}}')
     assert "hunter2" not in mask(f"{name}: hunter2")
+
+
+@given(
+    st.lists(st.sampled_from((SECRET_NAMES + HARMLESS_NAMES).split()) | st.text("ktae_-. ", max_size=3), max_size=4),
+    st.sampled_from(["", "_", "-", " ", ".", "\n"]),
+    st.sampled_from([str, str.lower, str.upper, str.title]),
+)
+def test_a_text_that_is_said_to_name_no_secret_names_none(
+    parts: list[str], between: str, cased: Callable[[str], str]
+) -> None:
+    name = cased(between.join(parts))
+    if is_secret(name, 0):
+        assert may_name_secret(name)
+        assert may_name_secret(f"x = 5\nprint(config[{name!r}], 'token')")
+
+
+def test_most_texts_name_no_secret() -> None:
+    assert not may_name_secret("print(len(tokenizer.tokens), keys, url, f'{max_tokens}', sorted_keys, api.monkey)")
 
 
 @pytest.mark.parametrize("name", HARMLESS_NAMES.split())

@@ -27,7 +27,7 @@ from kit.planning import write_plan
 from kit.project import Project, open_project
 from kit.run import Run
 from kit.states import FireStatus, IllegalTransition, RunStatus
-from kit.stores import fire_tables, sql_fires
+from kit.stores import fire_rows, fire_tables, sql_fires
 from kit.trackers.spool import Spool
 from tests.conftest import write
 from tests.factories import claimed
@@ -62,6 +62,8 @@ class Stopped:
             def cancel(self, *, at_once: bool = False) -> None: ...
 
             def detach(self) -> None: ...
+
+            def give_up(self) -> None: ...
 
         return Ended()
 
@@ -149,7 +151,7 @@ def test_a_schedules_run_is_its_own_until_it_is_done_with_it(stopped: Stopped, s
     fire = Fire("nightly", DUE, status, FireOrigin.CLOCK, DUE, DUE, attempt=1, run_id=record.run_id)
     fires: Any = stopped.project.store.fires
     with fires._engine.begin() as connection:
-        sql_fires._insert(connection, fire_tables.fires, [sql_fires._fire_row(fire)])
+        sql_fires._insert(connection, fire_tables.fires, [fire_rows.fire_row(fire)])
     if status is FireStatus.FAILED:
         stopped.resume(record)
         assert "KIT_SCHEDULE" not in os.environ

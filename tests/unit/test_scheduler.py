@@ -66,6 +66,9 @@ class Started:
     def detach(self) -> None:
         raise AssertionError("nobody asked for that")
 
+    def give_up(self) -> None:
+        raise AssertionError("nobody asked for that")
+
 
 class Place:
     """A project, and what its schedulers did in it."""

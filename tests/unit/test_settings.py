@@ -48,7 +48,7 @@ def test_every_setting_can_be_set() -> None:
     ("text", "words"),
     [
         ("[tool.kit]\nconfig-dri = 'x'", "Did you mean 'config-dir'?"),
-        ("[tool.kit]\nzzz = 1", "Known keys: config-dir"),
+        ("[tool.kit]\nzzz = 1", "Known keys: check, config-dir"),
         ("[tool.kit]\nseed = 'x'", "'seed'"),
         ("[tool.kit]\nsnapshot-max-bytes = 'x'", "'snapshot-max-bytes'"),
         ("[tool.kit]\npull = 3", "'pull'"),

@@ -76,7 +76,7 @@ def expected(expression: str, matches: Matches, minutes: list[datetime], shown: 
     return sorted(found)
 
 
-@pytest.mark.parametrize("year", [2011, 2026])
+@pytest.mark.parametrize("year", [pytest.param(2011, marks=pytest.mark.exhaustive), 2026])
 def test_every_change_of_every_zone_agrees_with_a_walk_over_its_minutes(year: int) -> None:
     walked = 0
     for key in ZONES:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kit import _stat_cache, vcs
+from kit._git_refs import PACKED_EVERY
 from kit.errors import HostError, KitError, UserError
 from kit.snapshot import CodeVersion, OmittedFile
 from tests.conftest import git, write
@@ -734,3 +736,18 @@ def test_read_only_repository(repo: Path, nobody: Callable[[str, Path], None]) -
     nobody("a-w", repo / ".git")
 
     assert "permission denied" in failing(lambda: snap(repo), HostError)
+
+
+def test_now_and_then_the_refs_of_all_snapshots_go_into_one_file(repo: Path) -> None:
+    codes, loose = {}, []
+    for number in range(2 * PACKED_EVERY):
+        run_id = f"p{number}"
+        if zlib.crc32(run_id.encode()) % PACKED_EVERY == 0 or number < 3:
+            codes[run_id] = snap(repo, run_id)
+            loose.append(len(list((repo / ".git" / vcs.SNAPSHOTS).glob("*"))))
+    assert loose[:3] == [1, 2, 3]
+    assert loose[3:] == [0] * (len(loose) - 3)
+    assert len(loose) > 3
+    for code in codes.values():
+        assert git(repo, "rev-parse", code.ref) == code.commit
+    assert git(repo, "symbolic-ref", "HEAD") == "refs/heads/main"

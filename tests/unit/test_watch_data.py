@@ -339,7 +339,7 @@ def test_files_of_any_shape_are_read_or_named(pipeline: Any, lock: Any, params: 
 
 @pytest.mark.parametrize("start", ["[", "- ", "? ", "{x: "])
 def test_files_of_great_depth_are_named(start: str) -> None:
-    with pytest.raises(UserError, match=r"x\.dvc is not as DVC writes it"):
+    with pytest.raises(UserError, match=r"x\.dvc is not valid YAML"):
         _dvc_files.read_outputs(Path("/p"), _InMemory({"x.dvc": start * 200_000}))
 
 

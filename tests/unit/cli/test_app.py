@@ -41,7 +41,7 @@ def test_a_command_that_is_none_is_a_mistake_with_the_nearest_ones_named(capsys:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        (["s"], ["show", "scheduler", "schedule", "status", "sync"]),
+        (["s"], ["show", "scheduler", "schedule", "status", "sync", "stack"]),
         (["runs", "--st"], ["--status"]),
         (["runs", "--status", "r"], ["running"]),
         (["schedule", "p"], ["pause"]),

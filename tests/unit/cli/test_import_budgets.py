@@ -72,6 +72,8 @@ _USED = {
     ("logs", "last"): (285, {"sqlalchemy"}),
     ("schedule", "list"): (365, _SCHEDULES),
     ("schedule", "next"): (180, _SCHEDULES - {"sqlalchemy"}),
+    ("check",): (470, {"cronsim", "hydra", "omegaconf", "rich", "yaml"}),
+    ("check", "--list"): (290, {"cronsim", "rich", "yaml"}),
     ("status", "--json"): (370, _SCHEDULES - {"rich"} | {"filelock"}),
 }
 """How many modules beside those of typer a command may load, and which of the heavy ones."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.cli._watch import LogTail, _relayed
+from kit.errors import Terminated
 from kit.executors._console import ConsoleLog
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -22,6 +23,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.at_once: list[bool] = []
+        self.given_up = 0
 
     def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - the protocol has it
         return True
@@ -30,6 +32,9 @@ class Asked:
         self.at_once.append(at_once)
 
     def detach(self) -> None: ...
+
+    def give_up(self) -> None:
+        self.given_up += 1
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +52,19 @@ def test_a_signal_goes_on_to_the_run(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
     assert asked.at_once == [False, True]
+
+
+def test_sigterm_gives_up_a_run_that_somebody_starts_again_and_a_second_one_ends_it() -> None:
+    asked = Asked()
+
+    def evicted() -> None:
+        with _relayed(asked, gives_up=True):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Terminated):
+        evicted()
+    assert (asked.given_up, asked.at_once) == (1, [True])
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -32,6 +32,7 @@ CONF = {
         list: [1, 2, {a: 3}]
         nothing: null
         choice: ${hydra:runtime.choices.model}
+        hydra: {run: {dir: here}}  # Hydra's own is another each second
         """,
     "model/small.yaml": "kind: small\nrate: 0.1\nlayers: {a: 1, b: [1, 2]}\n",
     "model/large.yaml": "defaults: [small]\nkind: large\ndepth: 9\nrate: ${..steps}\n",
@@ -43,6 +44,8 @@ CONF = {
         "# @package _global_\ndefaults:\n  - override /model: large\n  - override /opt@extra.opt: adam\n"
         "task: a.c\nsteps: 5\nmodel: {rate: 0.5}\n"
     ),
+    "experiment/plain.yaml": "# @package _global_\ntask: a.d\nhydra: {verbose: true, job: {name: mine}}\n",
+    "experiment/quiet.yaml": "# @package _global_\ndefaults:\n  - override /hydra/job_logging: none\ntask: a.d\n",
     "experiment/broken.yaml": "# @package _global_\ndefaults:\n  - override /nothing: there\ntask: a.c\n",
 }
 
@@ -97,11 +100,13 @@ def outcome(root: Path, overrides: Sequence[str], number: int) -> Any:
         return type(error), error.what, error.where, error.fix
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(trials)
 @example([["steps=1"], ["steps=2"], ["model=large"], ["steps=3"], ["model=large", "steps=4"], ["~model"]])
 @example([["experiment=deep", "model.rate=1"], ["experiment=deep"], ["experiment=broken"], ["experiment=deep"]])
 @example([["hydra.searchpath=[nowhere]"], ["steps=1"], ["hydra.searchpath=[]", "steps=2"]])
+@example([["hydra/job_logging=disabled"], ["model=large"], ["hydra/job_logging=disabled", "model=large"], ["list=[1]"]])
+@example([["experiment=plain"], ["experiment=quiet"], ["experiment=deep"], ["experiment=quiet", "seed=1"]])
 @example([["model={rate: 2}"], ["model={rate: 3}"], ["model=[small,large]"], ["model=small"]])
 def test_sharing_changes_nothing(root: Path, trials: list[list[str]]) -> None:
     alone = [outcome(root, overrides, number) for number, overrides in enumerate(trials)]

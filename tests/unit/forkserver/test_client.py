@@ -20,6 +20,8 @@ from tests.conftest import write
         (["run"], True),
         (["run", "-m", "x=1,2"], True),
         (["runs"], True),
+        (["check", "--changed"], True),
+        (["check", "determinism"], False),
         (["debug"], False),
         (["scheduler"], False),
         (["run", "--pdb"], False),

@@ -46,6 +46,22 @@ def test_a_file_that_was_read_is_looked_at(tmp_path: Path, change: str) -> None:
     assert before.changed() == f"{file} has changed"
 
 
+def test_a_file_that_another_environment_gets_too_is_as_it_was(tmp_path: Path) -> None:
+    """uv links a package into each environment; conda, too."""
+    file, since = tmp_path / "module.py", time.time()
+    file.write_text("1")
+    os.utime(file, (1, 1))
+    (tmp_path / "cache.py").hardlink_to(file)
+    before = Identity(tmp_path, Preloaded(files={str(file): state_of(str(file))}), since)
+    (tmp_path / "other.py").hardlink_to(file)
+    assert before.changed() is None
+    (tmp_path / "other.py").unlink()
+    assert before.changed() is None
+    with file.open("a") as opened:
+        opened.write("2")
+    assert before.changed() == f"{file} has changed"
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "why"),
     [
@@ -64,6 +80,14 @@ def test_variables_that_were_read_must_be_the_same(
     tmp_path: Path, ours: dict[str, str], theirs: dict[str, str], why: str | None
 ) -> None:
     assert identity(tmp_path, **ours).differs(theirs) == why
+
+
+def test_a_hook_of_git_s_has_its_programs_before_the_others_which_changes_nothing(tmp_path: Path) -> None:
+    made = Identity(tmp_path, Preloaded(environment={"PATH": "/bin"}, read={"PATH"}), since=time.time())
+    assert made.differs({"PATH": "/git/core:/bin", "GIT_EXEC_PATH": "/git/core"}) is None
+    assert made.differs({"PATH": "/bin", "GIT_EXEC_PATH": "/git/core"}) is None
+    for other in ({"PATH": "/git/core:/bin"}, {"PATH": "/mine:/git/core:/bin", "GIT_EXEC_PATH": "/git/core"}, {}):
+        assert made.differs(other) == "PATH is another in the environment"
 
 
 def test_what_importing_has_set_is_no_difference_for_who_was_forked(tmp_path: Path) -> None:
