@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ def drive(project: Project, source: Source, key: FireKey, show: Shown) -> Fire:
         try:
             return _see_through(project, scheduler, key, show)
         except KeyboardInterrupt as stopped:
+            traceback.clear_frames(stopped.__traceback__)  # a transaction it came into is open as long as they are
             if isinstance(stopped, Terminated):
                 scheduler.give_up()
             else:

@@ -51,6 +51,10 @@ def _engine(path: Path, *, writes: bool) -> Engine:
     @event.listens_for(engine, "handle_error")
     def _on_error(context: ExceptionContext) -> None:
         error = context.original_exception
+        if isinstance(error, KeyboardInterrupt):
+            # SQLAlchemy gives such a connection up as broken, its cursor still open: the lock then stays for as long as
+            # somebody has the traceback, who may be about to write what the interrupt means.
+            context.is_disconnect = False
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             raise _unusable(path, str(error)) from error
 
