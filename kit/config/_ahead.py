@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from kit._plain_yaml import safe_loader
 from kit.config import _sharing
 from kit.config._compose import compose
 from kit.config._session import Source
@@ -114,7 +115,7 @@ def _is_all(paths: Iterable[str]) -> bool:
             continue
         try:
             text = Path(path).read_text("utf-8")
-            content = yaml.load(text, Loader=yaml.CSafeLoader)
+            content = yaml.load(text, Loader=safe_loader(text))  # noqa: S506 - a safe one
         except (OSError, ValueError, yaml.YAMLError):
             return False
         defaults = content.get("defaults") if isinstance(content, dict) else None

@@ -104,8 +104,9 @@ def test_after_a_change_it_is_of_no_use(tmp_path: Path, monkeypatch: pytest.Monk
         {"config.yaml": "defaults: [{model: '${oc.env:MODEL}'}]\ntask: a.b\n"},
         {"config.yaml": "hydra: {searchpath: [pkg://tiny.conf]}\ntask: a.b\n"},
         {"model/odd.yaml": "a: [\n"},
+        {"model/deep.yaml": f"a: {'[' * 50_000}{']' * 50_000}\n"},
     ],
-    ids=["a variable", "another place", "not YAML"],
+    ids=["a variable", "another place", "not YAML", "thousands deep"],
 )
 def test_what_depends_on_more_than_files_is_not_composed_ahead(tmp_path: Path, more: dict[str, str]) -> None:
     write(tmp_path / "conf", CONF | more)
