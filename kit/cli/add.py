@@ -21,7 +21,11 @@ def register(app: typer.Typer) -> None:
 def add(
     what: Annotated[
         str,
-        typer.Argument(metavar="WHAT", help="docker, github or gitlab; or experiment, model or schedule, with a NAME."),
+        typer.Argument(
+            metavar="WHAT",
+            help="A layer: contracts, docker, docs, github, gitlab, gpu or notebooks; "
+            "or experiment, model or schedule, with a NAME.",
+        ),
     ],
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="What the new one is called.")] = None,
     *,

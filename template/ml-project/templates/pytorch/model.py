@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ class ModelConfig:
         weight_decay: Of AdamW.
         batch_size: Flights in one step.
         epochs: How often all training flights are seen.
-        device: Where to train: `cpu`, `cuda`, `cuda:1`, ...
+        device: Where to train: `cpu`, `cuda`, `cuda:1`, ...; `auto` is a GPU if there is one.
     """
 
     hidden: tuple[int, ...]
@@ -115,6 +115,7 @@ class Model:
 
         A run that has a checkpoint goes on from it, and ends where it would have without the interruption.
         """
+        config = replace(config, device=_device(config.device))
         torch.manual_seed(run.seed)
         encoder = Encoder.fit(train.features)
         model = cls(config, encoder, _network(config, encoder).to(config.device))
@@ -165,6 +166,10 @@ class Model:
         except (EOFError, KeyError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
             raise ValueError(f"{path} is not a model of this project: {error}") from error
         return cls(config, encoder, network)
+
+
+def _device(name: str) -> str:
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _network(config: ModelConfig, encoder: Encoder) -> Network:
