@@ -46,6 +46,7 @@ __all__ = [
     "mlflow_runs",
     "new_project",
     "on_screen",
+    "on_terminal",
     "processes_of",
     "run_refs",
     "start_kit",
@@ -186,6 +187,20 @@ def on_screen(root: Path, *arguments: str, env: Mapping[str, str] | None = None,
     if process.wait() != code:
         pytest.fail(f"kit {' '.join(arguments)}: exit code {process.returncode}, not {code}\n" + "\n".join(lines))
     return lines
+
+
+def on_terminal(typed: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run kit with a terminal as its standard input, on which all of `typed` has been typed."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, typed.encode())
+        argv = [sys.executable, "-m", "kit", *arguments]
+        return subprocess.run(
+            argv, cwd=folder, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def until(condition: Callable[[], T], what: str, *, seconds: float = _PATIENCE) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kit.cli.render import console, print_json
@@ -20,14 +21,8 @@ def show(done: Update, *, as_json: bool) -> int:
     from rich.text import Text
 
     out = console()
-    for name in done.lost:
-        out.print(Text(f"The template does not take your {name.lstrip('_')} any more: its default.", "yellow"))
-    for name in done.dropped:
-        out.print(Text(f"The template does not ask for {name.lstrip('_')} any more: your answer is dropped.", "yellow"))
-    for old, name in done.renamed.items():
-        out.print(Text(f"Your {old.lstrip('_')} is called {name.lstrip('_')} now."))
-    for name, answer in done.chosen.items():
-        out.print(Text(f"Your answer for {name.lstrip('_')} is called {answer} now."))
+    for note in _notes(done):
+        out.print(Text(note, "yellow"), soft_wrap=True)
     if done.branch is None:
         out.print(Text("Nothing to do: the project has all of it."))
         return 0
@@ -47,6 +42,21 @@ def show(done: Update, *, as_json: bool) -> int:
     return 1
 
 
+def _notes(done: Update) -> Iterator[str]:
+    """What became of the answers."""
+    for name in done.lost:
+        yield f"The template does not take your {name.lstrip('_')} any more: its default."
+    for name in done.dropped:
+        yield f"The template does not ask for {name.lstrip('_')} any more: your answer is dropped."
+    for old, name in done.renamed.items():
+        yield f"Your {old.lstrip('_')} is called {name.lstrip('_')} now."
+    for name, choice in done.chosen.items():
+        yield f"Your answer for {name.lstrip('_')} is called {choice} now."
+    for name, answer in done.answers.items():
+        value = str(answer).lower() if isinstance(answer, bool) else answer
+        yield f"The template asks for {name} now: {value}. Another answer: `kit update --set {name}=VALUE`."
+
+
 def _json(done: Update) -> dict[str, Any]:
     return {
         "before": done.before,
@@ -58,4 +68,5 @@ def _json(done: Update) -> dict[str, Any]:
         "dropped": list(done.dropped),
         "renamed": dict(done.renamed),
         "chosen": dict(done.chosen),
+        "answers": dict(done.answers),
     }

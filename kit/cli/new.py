@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from kit.cli.render import console, print_json
-from kit.errors import KitError, UserError
+from kit.errors import KitError
 from kit.scaffold.effects import Observer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kit.scaffold.answers import Answer
     from kit.scaffold.effects import Effect
-    from kit.scaffold.new import Ask, NewProject
+    from kit.scaffold.new import NewProject
     from kit.scaffold.template import Question
 
 __all__ = ["new", "register"]
@@ -81,6 +80,7 @@ def new(  # noqa: PLR0913 - typer wants one parameter for each option
     Every answer is checked before anything is written, and a step that this machine cannot do now, such as
     installing without a network, is reported with the command that does it later.
     """
+    from kit.cli._asking import asker
     from kit.scaffold.answers import parse_pairs
     from kit.scaffold.effects import Observer
     from kit.scaffold.new import Request, new_project
@@ -100,7 +100,7 @@ def new(  # noqa: PLR0913 - typer wants one parameter for each option
     asks = sys.stdin.isatty() and not no_input and not json_
     with contextlib.ExitStack() as stack:
         observer = Observer() if json_ else stack.enter_context(_Progress(console()))
-        made = new_project(request, ask=_asker(console()) if asks else None, observer=observer)
+        made = new_project(request, ask=asker(console()) if asks else None, observer=observer)
     if json_:
         print_json(_as_json(made))
     else:
@@ -135,28 +135,6 @@ class _Progress(Observer):
         self._out.print(line, soft_wrap=True)
         if effect.fix is not None:
             self._out.print(Text(f"  {effect.fix}", style="yellow"), soft_wrap=True)
-
-
-def _asker(out: Console) -> Ask:
-    """A function that asks one question, again and again until the answer is one of the choices."""
-    from rich.prompt import Prompt
-    from rich.text import Text
-
-    from kit.scaffold.answers import check_answer
-
-    def ask(question: Question, default: Answer) -> Answer:
-        for choice, label in zip(question.choices, question.labels, strict=True):
-            out.print(Text(f"  {label}" if label.startswith(choice) else f"  {choice}: {label}", style="dim"))
-        while True:
-            answer = Prompt.ask(
-                Text(question.prompt), console=out, choices=list(question.choices) or None, default=str(default)
-            )
-            try:
-                return check_answer(question, answer, where="answer")
-            except UserError as error:
-                out.print(Text(str(error), style="red"), soft_wrap=True)
-
-    return ask
 
 
 def _show_next(out: Console, made: NewProject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +30,14 @@ def update(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Answer a question anew; repeatable.")
     ] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing; take the defaults.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Bring the newer template into the project, as a commit on a branch.
 
     Files that you changed are merged, those that you removed stay away. Leaves with 1 if there are conflicts.
     """
+    from kit.cli._asking import asker
     from kit.cli._update import show
     from kit.cli.render import console
     from kit.paths import find_project
@@ -44,7 +47,14 @@ def update(
     if check and diff:
         raise UserError("`--check` and `--diff` are two questions", fix="Leave one of them out.")
     only = "check" if check else "diff" if diff else None
-    done = bring(find_project(Path.cwd()).root, given=parse_pairs(set_ or []), to=to, only=only)
+    asks = sys.stdin.isatty() and not (no_input or as_json or only)
+    done = bring(
+        find_project(Path.cwd()).root,
+        given=parse_pairs(set_ or []),
+        to=to,
+        only=only,
+        ask=asker(console()) if asks else None,
+    )
     if diff and not as_json:
         typer.echo(done.patch, nl=False)
         return 0

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from kit.scaffold.template import Question
 __all__ = [
     "NAME",
     "Answer",
+    "Ask",
     "check_answer",
     "check_answers",
     "check_folder",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 Answer = str | bool
+Ask = Callable[[Question, Answer], Answer]
+"""Asks a person one question, given the default."""
 NAME = "project_name"
 """The variable with the project's name, from which the template makes its folder's and its package's."""
 

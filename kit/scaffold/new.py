@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.errors import Cancelled, UserError
 from kit.scaffold import answers as check
-from kit.scaffold.answers import NAME, Answer
+from kit.scaffold.answers import NAME, Answer, Ask
 from kit.scaffold.effects import ALL, Effect, Observer, run_effects
 from kit.scaffold.place import conflicts, merge_into, move_into_place, refuse_existing, workspace
 from kit.scaffold.render import Rendered, render_project, write_cruft
 from kit.scaffold.source import REQUIREMENT, kit_source, template_origin
 from kit.scaffold.template import Question, Template, default_answer, load_template, project_folder, template_root
 
-__all__ = ["Ask", "NewProject", "Request", "new_project", "unfinished"]
-
-Ask = Callable[[Question, Answer], Answer]
-"""Asks a person one question, given the default."""
+__all__ = ["NewProject", "Request", "new_project", "unfinished"]
 
 _AUTHOR = "author"
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from kit._git import GitFailed, environment, run
 from kit.errors import ServiceError, UserError
 from kit.scaffold import answers as check
-from kit.scaffold.answers import Answer
+from kit.scaffold.answers import Answer, Ask
 from kit.scaffold.merge import Merge, apply, merge, part_of, refuse_unready
 from kit.scaffold.migrations import read_migrations
 from kit.scaffold.render import render_project, write_cruft
 from kit.scaffold.source import REQUIREMENT, Origin, requirement_at, written_requirement
 from kit.scaffold.state import NAME, State, read_state
-from kit.scaffold.template import Template, load_template
+from kit.scaffold.template import Template, default_answer, load_template
 
 __all__ = ["Update", "update"]
 
@@ -41,6 +41,7 @@ class Update:
         dropped: Variables that it does not have any more.
         renamed: What it calls variables now that it gave another name, by the old one; their answers are kept.
         chosen: What it calls answers now that it gave another name, by their variables.
+        answers: To questions that the template did not ask before: a person's, or else the defaults.
         patch: What would change; only if it was asked for.
     """
 
@@ -53,6 +54,7 @@ class Update:
     dropped: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     chosen: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
     patch: str = ""
 
 
@@ -63,6 +65,7 @@ def update(
     to: str | None = None,
     layer: str | None = None,
     only: str | None = None,
+    ask: Ask | None = None,
 ) -> Update:
     """Bring the newer template into a project.
 
@@ -72,6 +75,7 @@ def update(
         to: A branch, tag or commit of the template; None for the one that the project follows.
         layer: The name of what the answers add: the template's commit stays the same.
         only: `check` asks whether there is anything, `diff` shows it; neither changes the project.
+        ask: Asks a person what the template did not ask before; None takes the defaults.
 
     Raises:
         UserError: If the project cannot be updated as it is, or an answer cannot be used.
@@ -95,14 +99,15 @@ def update(
             fix = "Bring the newer template first: `kit update`."
             raise UserError(f"the project's template has no {layer} yet", where=str(root), fix=fix)
         moved = read_migrations(versions[1]).move(versions[1], state.context)
+        answers = _new_answers(versions[1], moved.context, given or {}, ask)
         named = state.commit if before == after else after  # the same tag as in what the project asks for kit
-        merged, lost = _merge(root, state, versions, moved.context, given or {}, named, scratch)
+        merged, lost = _merge(root, state, versions, moved.context | answers, given or {}, named, scratch)
         dropped = _dropped(*versions, moved.context)
         folder = part_of(root)[1]
         conflicts = tuple(path.removeprefix(folder) for path in merged.conflicts)
         done = Update(
             state.commit, after, behind=True, conflicts=conflicts, lost=lost, dropped=dropped,
-            renamed=moved.renamed, chosen=moved.chosen,
+            renamed=moved.renamed, chosen=moved.chosen, answers=answers,
         )  # fmt: skip
         if only == "diff":
             patch = run(root, "diff", "--no-ext-diff", "HEAD", merged.tree)
@@ -158,6 +163,19 @@ def _answers(template: Template, context: Mapping[str, object]) -> tuple[dict[st
             except UserError:
                 lost.append(question.name)
     return kept, tuple(lost)
+
+
+def _new_answers(
+    template: Template, context: Mapping[str, object], given: Mapping[str, object], ask: Ask | None
+) -> dict[str, Answer]:
+    """The answers to what was never asked, each known to the questions after it."""
+    known = _answers(template, context)[0]
+    found: dict[str, Answer] = {}
+    for question in template.questions:
+        if not question.private and question.name not in {*context, *given}:
+            default = default_answer(question, known | found)
+            found[question.name] = default if ask is None else ask(question, default)
+    return found
 
 
 def _dropped(old: Template, new: Template, context: Mapping[str, object]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from kit.scaffold.effects import ALL
 from kit.scaffold.new import Request, new_project
 from tests.conftest import REPOSITORY, git, write
+from tests.support import on_terminal
 
 FILES_ONLY = [f"--no-{step}" for step in ALL]
 WITHOUT_NETWORK = ["--no-lock", "--no-install"]
@@ -105,20 +105,6 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path: Path, arguments: lis
         "taken",
         "taken/pyproject.toml",
     ]
-
-
-def on_terminal(typed: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run kit with a terminal as its standard input, on which all of `typed` has been typed."""
-    ours, theirs = pty.openpty()
-    try:
-        os.write(ours, typed.encode())
-        argv = [sys.executable, "-m", "kit", *arguments]
-        return subprocess.run(
-            argv, cwd=folder, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-    finally:
-        os.close(ours)
-        os.close(theirs)
 
 
 def test_on_a_terminal_it_asks_for_what_is_missing(tmp_path: Path) -> None:

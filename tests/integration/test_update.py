@@ -21,7 +21,7 @@ from kit.scaffold.source import Origin
 from kit.scaffold.template import load_template
 from tests.conftest import REPOSITORY, git, write
 from tests.docs.test_tutorials import commands, shows
-from tests.support import commit_all, kit
+from tests.support import commit_all, kit, on_terminal
 from tests.template.rendering import tree
 
 IGNORE = "template/ml-project/{{cookiecutter.__project_slug}}/.gitignore"
@@ -153,6 +153,42 @@ def test_a_choice_that_is_called_otherwise_is_kept(
     branch = git(project, "branch", "--list", "--format=%(refname:short)", "kit/*")
     assert json.loads(git(project, "show", f"{branch}:.cruft.json"))["context"]["cookiecutter"]["license"] == "Expat"
     assert "LICENSE" not in git(project, "diff", "--name-only", "main", branch)
+
+
+def test_what_was_never_asked_is_asked_or_told(
+    published: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = published / "template/ml-project/cookiecutter.json"
+    variables = json.loads(asked.read_text())
+    new = {"region": "{{ cookiecutter.project_name }}-eu", "alerts": ["mail", "chat"]}
+    asked.write_text(json.dumps(new | variables))
+    ignore = published / IGNORE
+    ignore.write_text(ignore.read_text() + "# {{ cookiecutter.region }}, {{ cookiecutter.alerts }}\n")
+    git(published, "commit", "--quiet", "--all", "--message", "asks for more")
+    branch = f"kit/update-{git(published, 'rev-parse', 'HEAD')[:12]}"
+
+    def answered() -> tuple[str, dict[str, str]]:
+        state = json.loads(git(project, "show", f"{branch}:.cruft.json"))["context"]["cookiecutter"]
+        said = git(project, "show", f"{branch}:.gitignore").splitlines()[-1]
+        git(project, "branch", "--quiet", "-D", branch)
+        return said, {name: state[name] for name in new}
+
+    assert main(["update"]) == 0
+    assert (
+        "The template asks for region now: tides-eu. Another answer: `kit update --set region=VALUE`."
+        in capsys.readouterr().out
+    )
+    assert answered() == ("# tides-eu, mail", {"region": "tides-eu", "alerts": "mail"})
+    assert main(["update", "--set", "region=us", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answers"] == {"alerts": "mail"}
+    assert answered() == ("# us, mail", {"region": "us", "alerts": "mail"})
+    done = on_terminal("{{ x }}\nasia\nsms\nchat\n", "update", folder=project)
+    assert done.returncode == 0, done.stdout
+    assert "template marks" in done.stdout
+    assert answered() == ("# asia, chat", {"region": "asia", "alerts": "chat"})
+    done = on_terminal("", "update", "--no-input", folder=project)
+    assert done.returncode == 0, done.stdout
+    assert answered() == ("# tides-eu, mail", {"region": "tides-eu", "alerts": "mail"})
 
 
 def test_cruft_goes_on_after_kit_and_kit_after_cruft(
