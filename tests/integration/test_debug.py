@@ -130,7 +130,7 @@ class Place:
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
-        self.env = environment(folder / "home", **variables)
+        self.env = environment(folder / "home", KIT_FORKSERVER="on", **variables)
         self.root = new_project(folder / "tiny", TASKS)
 
     def kit(self, *arguments: str, code: int | None = 0) -> Done:

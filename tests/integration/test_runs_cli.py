@@ -39,7 +39,7 @@ class Made:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("cli")
-    env = environment(folder / "home")
+    env = environment(folder / "home", KIT_FORKSERVER="on")
     root = new_project(
         folder / "tiny",
         {
@@ -198,7 +198,7 @@ def test_runs_are_found_from_any_folder_of_the_project(made: Made) -> None:
 
 def test_the_store_answers_without_any_folder_of_a_run(made: Made, tmp_path: Path) -> None:
     root = tmp_path / "tiny"
-    shutil.copytree(made.root, root)
+    shutil.copytree(made.root, root, ignore=shutil.ignore_patterns("forkserver"))
     shutil.rmtree(root / ".kit" / "runs")
     for arguments in (["runs", "--json"], ["show", "last", "--json"], ["diff", "last", "last~1", "--json"]):
         assert kit(root, *arguments, env=made.env).json()
