@@ -19,7 +19,7 @@ from kit.scaffold.answers import NAME, Answer, Ask
 from kit.scaffold.effects import ALL, Effect, Observer, run_effects
 from kit.scaffold.place import conflicts, merge_into, move_into_place, refuse_existing, workspace
 from kit.scaffold.render import Rendered, render_project, write_cruft
-from kit.scaffold.source import REQUIREMENT, kit_source, template_origin
+from kit.scaffold.source import DISTRIBUTION, REQUIREMENT, kit_source, template_origin
 from kit.scaffold.template import Question, Template, default_answer, load_template, project_folder, template_root
 
 __all__ = ["NewProject", "Request", "new_project", "unfinished"]
@@ -185,7 +185,9 @@ def _note_origin(rendered: Rendered, template: Template) -> Effect:
     """Write `.cruft.json`, so that the project can be updated when the template is."""
     origin = template_origin(kit_source())
     if origin is None:
-        return Effect("cruft", "skipped", "this kit does not say where its repository is; `cruft update` cannot work")
+        return Effect("cruft", "skipped", "kit's checkout is no git repository; `kit update` cannot work")
     write_cruft(rendered, template, origin)
     changed = " and uncommitted changes, which `cruft diff` will show" if origin.modified else ""
+    if origin.template == DISTRIBUTION:
+        return Effect("cruft", "ok", f"template of {DISTRIBUTION} {origin.commit}; `kit update` brings newer ones")
     return Effect("cruft", "ok", f"template {origin.template} at {origin.commit[:12]}{changed}")

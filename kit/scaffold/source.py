@@ -19,6 +19,7 @@ __all__ = [
     "REQUIREMENT",
     "Origin",
     "Source",
+    "installed_version",
     "kit_source",
     "parse_source",
     "published_origin",
@@ -53,7 +54,7 @@ class Origin:
     """Where the template came from, as cruft needs it.
 
     Attributes:
-        template: A git URL or the path of a repository.
+        template: A git URL or the path of a repository; `mlekit` where all that is known is the package.
         commit: A commit, or the same tag as in the project's requirement, so that cruft's copy of it is the same.
         modified: Whether the template's files differ from that commit.
     """
@@ -71,6 +72,14 @@ def kit_source() -> Source:
         local = {"url": template_root().as_uri(), "dir_info": {}}
         return parse_source(json.dumps(local), "0")
     return parse_source(installed.read_text("direct_url.json"), installed.version)
+
+
+def installed_version() -> str:
+    """That of the running kit; that of no release if it was never installed."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "0"
 
 
 def parse_source(direct_url: str | None, version: str) -> Source:
@@ -105,8 +114,8 @@ def requirement_at(requirement: str, before: str, after: str) -> str:
 def template_origin(source: Source) -> Origin | None:
     """The repository and commit of the template, or None when nothing says where it is.
 
-    A local checkout counts with the commit it is at, whether or not its files were changed since. A kit from an
-    index counts with the repository that its metadata names, at the tag of its version.
+    A local checkout counts with the commit it is at, whether or not its files were changed since. A kit from an index
+    counts with the repository that its metadata names, at the tag of its version; if that names none, with itself.
     """
     if source.repository is not None and source.revision is not None:
         return Origin(source.repository, source.revision)
@@ -116,7 +125,8 @@ def template_origin(source: Source) -> Origin | None:
         about = metadata.metadata(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return None
-    return published_origin(about.get_all("Project-URL") or [], about["Version"])
+    version = about["Version"]
+    return published_origin(about.get_all("Project-URL") or [], version) or Origin(DISTRIBUTION, f"v{version}")
 
 
 def published_origin(project_urls: list[str], version: str) -> Origin | None:

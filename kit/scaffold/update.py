@@ -1,7 +1,7 @@
 """`kit update` and `kit add`: what the template changed, or other answers change, merged into the project.
 
 The template is rendered twice, as it was with the answers of then and as it is with those of now; git merges the
-difference (`merge`). Both come from the template's repository, at the commits that cruft would take as well.
+difference (`merge`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kit._git import GitFailed, environment, run
-from kit.errors import ServiceError, UserError
+from kit._git import run
+from kit.errors import UserError
 from kit.scaffold import answers as check
 from kit.scaffold.answers import Answer, Ask
 from kit.scaffold.merge import Merge, apply, merge, part_of, refuse_unready
 from kit.scaffold.migrations import read_migrations
+from kit.scaffold.published import Published, open_published
 from kit.scaffold.render import render_project, write_cruft
-from kit.scaffold.source import REQUIREMENT, Origin, requirement_at, written_requirement
+from kit.scaffold.source import REQUIREMENT, Origin, written_requirement
 from kit.scaffold.state import NAME, State, read_state
-from kit.scaffold.template import Template, default_answer, load_template
+from kit.scaffold.template import Template, default_answer
 
 __all__ = ["Update", "update"]
 
@@ -79,29 +80,30 @@ def update(
 
     Raises:
         UserError: If the project cannot be updated as it is, or an answer cannot be used.
-        ServiceError: If the template's repository cannot be reached.
+        ServiceError: If the template cannot be had.
     """
     state = read_state(root)
     if only is None:
         refuse_unready(root)
     with tempfile.TemporaryDirectory(prefix="kit-update-") as name:
         scratch = Path(name)
-        clone = _clone(state.template, scratch / "clone")
-        state = replace(state, checkout=_followed(clone, state.checkout))
-        before = _commit(clone, state.commit)
-        after = before if layer else _commit(clone, to or state.checkout or "HEAD")
+        published = open_published(state.template, scratch)
+        state = replace(state, checkout=published.followed(state.checkout))
+        before = published.find(state.commit)
+        wanted = state.commit if layer else to or state.checkout
+        after = published.find(wanted) if wanted else published.newest(before)
         if before == after and not given:
             return Update(state.commit, after, behind=False)
         if only == "check":
             return Update(state.commit, after, behind=True)
-        versions = _versions(clone, before, after, state.directory, scratch)
+        versions = published.template(before, state.directory), published.template(after, state.directory)
         if layer and not {question.name for question in versions[1].questions} >= set(given or ()):
             fix = "Bring the newer template first: `kit update`."
             raise UserError(f"the project's template has no {layer} yet", where=str(root), fix=fix)
         moved = read_migrations(versions[1]).move(versions[1], state.context)
         answers = _new_answers(versions[1], moved.context, given or {}, ask)
         named = state.commit if before == after else after  # the same tag as in what the project asks for kit
-        merged, lost = _merge(root, state, versions, moved.context | answers, given or {}, named, scratch)
+        merged, lost = _merge(root, state, published, versions, moved.context | answers, given or {}, named, scratch)
         dropped = _dropped(*versions, moved.context)
         folder = part_of(root)[1]
         conflicts = tuple(path.removeprefix(folder) for path in merged.conflicts)
@@ -125,6 +127,7 @@ def _branch(folder: str, name: str) -> str:
 def _merge(
     root: Path,
     state: State,
+    published: Published,
     versions: tuple[Template, Template],
     context: Mapping[str, object],
     given: Mapping[str, object],
@@ -137,7 +140,7 @@ def _merge(
     requirement = were.get(REQUIREMENT) or written_requirement((root / "pyproject.toml").read_text("utf-8"))
     if requirement:  # kit and its template are one repository: what names a state of it goes along
         were[REQUIREMENT] = str(requirement)
-        kept[REQUIREMENT] = requirement_at(str(requirement), state.commit, after)
+        kept[REQUIREMENT] = published.requirement(str(requirement), state.commit, after)
     kept |= check.check_answers(new.questions, given, where="--set")
     folders = [scratch / "old", scratch / "new"]
     for folder in folders:
@@ -182,45 +185,3 @@ def _dropped(old: Template, new: Template, context: Mapping[str, object]) -> tup
     """The answers to what the template does not ask any more, under any name."""
     asked = {question.name for question in new.questions}
     return tuple(one.name for one in old.questions if one.name in context and one.name not in asked)
-
-
-def _clone(template: str, folder: Path) -> Path:
-    try:
-        run(folder.parent, "clone", "--quiet", "--no-checkout", "--", template, str(folder),
-            env=environment(remotes=True))  # fmt: skip
-    except GitFailed as error:
-        lines = [line for line in error.stderr.splitlines() if line.strip()]
-        reason = lines[0].removeprefix("fatal: ") if lines else "git gave no reason"
-        fix = f"Check that it is there and can be reached: `git ls-remote {template}`."
-        raise ServiceError(f"the template cannot be had: {reason}", where=template, fix=fix) from error
-    return folder
-
-
-def _commit(clone: Path, revision: str) -> str:
-    """The commit that a tag, a commit or a branch stands for; a branch is the remote's."""
-    for name in (revision, f"origin/{revision}"):
-        argv = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        found = run(clone, *argv, accept=(0, 1, 128)).decode().split()
-        if found:
-            return found[-1]
-    fix = "Name another with `--to`, or mend `commit` in .cruft.json."
-    raise UserError(f"the template has no version {revision!r}", where=NAME, fix=fix)
-
-
-def _followed(clone: Path, checkout: str | None) -> str | None:
-    """The branch that the project follows. What `cruft create --checkout` began with, a tag, would never be newer."""
-    if checkout is None:
-        return None
-    argv = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/remotes/origin/{checkout}")
-    if run(clone, *argv, accept=(0, 1, 128)):
-        return checkout
-    _commit(clone, checkout)
-    return None
-
-
-def _versions(clone: Path, before: str, after: str, directory: str | None, scratch: Path) -> tuple[Template, Template]:
-    """The template as it was and as it is, wherever its folder is now."""
-    folders = scratch / "before", scratch / "after"
-    for commit, folder in zip((before, after), folders, strict=True):
-        run(clone, "worktree", "add", "--quiet", "--detach", str(folder), commit)
-    return load_template(folders[0], directory), load_template(folders[1], directory)

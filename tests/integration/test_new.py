@@ -218,15 +218,22 @@ def test_cruft_brings_a_newer_template_into_the_project(
     assert cruft(project, "check").returncode == 0
 
 
-@pytest.fixture
-def wheel(checkout: Path, tmp_path: Path) -> Path:
+def built(checkout: Path, version: str) -> Path:
     """The wheel, built from the source distribution, unpacked and compiled as installers do."""
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "build", "--quiet", "--out-dir", tmp_path / "dist"], cwd=checkout, check=True)
-    (built,) = (tmp_path / "dist").glob("*.whl")
-    shutil.unpack_archive(built, tmp_path / "installed", "zip")
-    subprocess.run([sys.executable, "-m", "compileall", "-q", tmp_path / "installed"], check=False, capture_output=True)
-    return tmp_path / "installed"
+    uv, dist = Path(sys.executable).with_name("uv"), checkout.parent / "dist"
+    pyproject = checkout / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace('\nversion = "0.1.0"\n', f'\nversion = "{version}"\n'))
+    subprocess.run([uv, "build", "--quiet", "--out-dir", dist], cwd=checkout, check=True)
+    (wheel,) = dist.glob(f"mlekit-{version}-*.whl")
+    installed = checkout.parent / f"installed-{version}"
+    shutil.unpack_archive(wheel, installed, "zip")
+    subprocess.run([sys.executable, "-m", "compileall", "-q", installed], check=False, capture_output=True)
+    return installed
+
+
+@pytest.fixture
+def wheel(checkout: Path) -> Path:
+    return built(checkout, "0.1.0")
 
 
 @pytest.mark.slow
@@ -239,4 +246,41 @@ def test_the_wheel_makes_the_same_files_as_the_checkout(wheel: Path, tmp_path: P
         assert done.returncode == 0, done.stderr
     ours, theirs = content(tmp_path / "ours/tides"), content(tmp_path / "theirs/tides")
     assert ours == theirs
-    assert not (tmp_path / "theirs/tides/.cruft.json").exists()
+
+
+@pytest.mark.slow
+def test_a_kit_from_an_index_is_updated_by_its_own_templates(wheel: Path, checkout: Path, tmp_path: Path) -> None:
+    ignore = next((checkout / "template/ml-project").glob("*cookiecutter*/.gitignore"))
+    ignore.write_text(ignore.read_text() + "new-in-it/\n")
+    older = {"PYTHONPATH": str(wheel), "UV_NO_INDEX": "1"}
+    newer = older | {"PYTHONPATH": str(built(checkout, "0.2.0"))}
+    with_index = newer | {"UV_FIND_LINKS": str(tmp_path / "dist")}
+    done = kit("new", "tides", "--framework", "none", *WITHOUT_NETWORK, folder=tmp_path, **older)
+    assert "template of mlekit v0.1.0; `kit update` brings newer ones" in done.stdout
+    project = tmp_path / "tides"
+    assert '"mlekit>=0.1.0,<0.2"' in (project / "pyproject.toml").read_text()
+    assert kit("update", "--check", folder=project, **older).returncode == 0
+    readme = project / "README.md"
+    readme.write_text("My own words.\n\n" + readme.read_text())
+    git(project, "commit", "--quiet", "--all", "--message", "mine")
+
+    behind = kit("update", "--check", folder=project, **newer)
+    assert (behind.returncode, behind.stdout) == (
+        1,
+        "Behind: the project has v0.1.0, the template is at v0.2.0.\n",
+    ), behind.stderr
+    cut_off = kit("update", folder=project, **newer)
+    assert cut_off.returncode == 4, cut_off.stderr
+    assert "the template of mlekit==0.1.0 cannot be had" in cut_off.stderr
+    done = kit("update", folder=project, **with_index)
+    assert done.returncode == 0, done.stderr
+    git(project, "merge", "--quiet", "kit/update-v0.2.0")
+    assert (project / ".gitignore").read_text().endswith("new-in-it/\n")
+    assert readme.read_text().startswith("My own words.\n")
+    assert '"mlekit>=0.2.0,<0.3"' in (project / "pyproject.toml").read_text()
+    assert kit("update", "--check", folder=project, **newer).returncode == 0
+    assert kit("add", "docker", folder=project, **newer).returncode == 0
+    assert "Dockerfile" in git(project, "ls-tree", "--name-only", "kit/add-docker").split()
+    back = kit("update", folder=project, **older)
+    assert back.returncode == 2
+    assert "the project has the template of v0.2.0, and this kit is v0.1.0" in back.stderr
