@@ -29,7 +29,7 @@ SAMPLE = {
     # Schedules, and data that grows; cruft's own state file.
     "0b9c41102665136b28c838d9aa0a4b9999c289e1": ("pytorch", "cruft"),
     # The skeleton, before pre-commit and CI ran kit check.
-    "edb7fd06e73f475537c8f342fc7aa2fd72d450fe": ("none", "kit"),
+    "0c861337ac9014e84da684bffcf1c934d56a5d86": ("none", "kit"),
 }
 
 _NEW = """
