@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from kit._plain_yaml import safe_loader
 from kit.config import _sharing
 from kit.config._compose import compose
 from kit.config._session import Source
@@ -109,6 +108,8 @@ def _experiments(source: Source) -> list[str]:
 def _is_all(paths: Iterable[str]) -> bool:
     """Whether the files are all that the first steps depend on."""
     import yaml
+
+    from kit._plain_yaml import safe_loader
 
     for path in paths:
         if not path.endswith((".yaml", ".yml")):
