@@ -7,7 +7,8 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
@@ -70,6 +71,19 @@ def _no_forkserver_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     from tests.support import stop_forkservers  # what it needs is heavy, and few tests have need of it
 
     stop_forkservers(tmp_path_factory.getbasetemp())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Have what measures coverage go on after a test in which Python dropped it.
+
+    It does so when an exception comes up in the measuring itself, which is where a stack that is too deep may end.
+    """
+    tracing = sys.gettrace()
+    done = yield
+    if tracing is not None and sys.gettrace() is None:
+        sys.settrace(tracing)
+    return done
 
 
 _ENGINES = ("slurm", "ray")

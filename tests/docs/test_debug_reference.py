@@ -56,9 +56,7 @@ def test_the_session_answers_as_on_the_page(
     commands = re.findall(r"^\(Pdb\) (.*)$", shown, re.MULTILINE)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join([*commands, "q", ""])))
     (folder,) = (root / ".kit/runs").iterdir()
-    tracing = sys.gettrace()
     capsule.post_mortem(capsule.read(folder))
-    sys.settrace(tracing)  # what measures coverage, of which pdb lets go when it is left
     typed = re.sub(r"^\(Pdb\) .*\n", "(Pdb) ", shown, flags=re.MULTILINE)
     assert settled(capsys.readouterr().out, root) == settled(f"{typed}(Pdb) ", root)
 
