@@ -75,10 +75,7 @@ def _no_forkserver_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Have what measures coverage go on after a test in which Python dropped it.
-
-    It does so when an exception comes up in the measuring itself, which is where a stack that is too deep may end.
-    """
+    """Have what measures coverage go on after a test that left pdb in its own process: pdb lets go of it."""
     tracing = sys.gettrace()
     done = yield
     if tracing is not None and sys.gettrace() is None:
