@@ -29,7 +29,6 @@ CONFIG = "config"
 INPUTS = "inputs"
 """And the project's files: the run is made from a copy of them as they were before the first run."""
 
-_POLL = 0.1
 _SECONDS, _TIMES = 60.0, 10.0
 """A run with something held fixed may take longer: so many seconds, and so many times what the first one took."""
 _OWN_NAME = "(this run)"
@@ -87,7 +86,7 @@ class Repeating:
             spec = self._plan(project, held)
             if held or hash_seed is not None:
                 spec = self._probed(spec, held, hash_seed)
-            self._see_through(project, spec)
+            runs.see_through(project, spec)
         if not held:
             runs.expect_accepted(self._project, spec.run_id)
         ended = self._collect(spec, held)
@@ -122,18 +121,6 @@ class Repeating:
             tuple(kind for kind in held if kind in _probe.HELD), first.snapshot.taken_at.timestamp(), hash_seed
         )
         return replace(spec, probe=probe, limits=replace(spec.limits, timeout=_SECONDS + _TIMES * (taken or 0.0)))
-
-    @staticmethod
-    def _see_through(project: Project, spec: RunSpec) -> None:
-        handle = runs.start(project, spec)
-        try:
-            while not handle.wait(_POLL):
-                pass
-        except BaseException:
-            handle.cancel()
-            handle.wait()
-            runs.ended(project, spec.run_id)
-            raise
 
     def _collect(self, spec: RunSpec, held: tuple[str, ...]) -> Ended:
         record = runs.ended(self._project, spec.run_id)

@@ -44,6 +44,7 @@ __all__ = [
     "plan",
     "rejected",
     "resumed",
+    "see_through",
     "short",
     "start",
 ]
@@ -51,6 +52,7 @@ __all__ = [
 Watch = Callable[[Handle, RunSpec], None]
 """Shows a run until it has ended."""
 
+_POLL = 0.1
 _LAST = re.compile(r"last(?:~(\d{1,6}))?")
 
 
@@ -76,6 +78,23 @@ def start(project: Project, spec: RunSpec, *, interactive: bool = False, pdb: bo
         status = RunStatus.STARTING if spec.executor is None else RunStatus.QUEUED
         project.store.create(public, replace(record, status=status, starter=this_process()))
         return executor_of(project, spec.executor).submit(planned, interactive=interactive)
+
+
+def see_through(project: Project, spec: RunSpec) -> None:
+    """Start a run and wait for its end. Whatever stops the waiting, Ctrl-C too, cancels it.
+
+    Raises:
+        HostError: As by `start`.
+    """
+    handle = start(project, spec)
+    try:
+        while not handle.wait(_POLL):  # in pieces: between them a signal is heard at once
+            pass
+    except BaseException:
+        handle.cancel()
+        handle.wait()
+        ended(project, spec.run_id)
+        raise
 
 
 def executor_of(project: Project, name: str | None) -> Executor:

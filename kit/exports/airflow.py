@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from kit.errors import UserError
-from kit.exports.base import Entry, Place, attempts_take, calls_again
+from kit.exports.base import Entry, Place, attempts_take, calls_again, refuse_replacing
 from kit.exports.ticks import Ticks
 from kit.policies import CatchUpMode, Overlap
 from kit.schedule import Schedule
@@ -58,11 +58,7 @@ class _Airflow:
     needs_image = False
 
     def check(self, schedule: Schedule, ticks: Ticks | None, place: Place) -> tuple[str, ...]:
-        if schedule.overlap is Overlap.REPLACE:
-            raise UserError(
-                "it ends no earlier run for a later one (overlap: replace)",
-                fix="Take `skip` or `queue`, or have `kit scheduler` run this one.",
-            )
+        refuse_replacing(schedule)
         if re.search(r"\{[{%#]", f"{place.root} {shlex.join(place.command)}"):
             raise UserError("its templates would read the path otherwise", fix="Give the folder another name.")
         return tuple(_notes(schedule, is_once=ticks is None))

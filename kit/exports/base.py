@@ -13,6 +13,7 @@ import yaml
 
 from kit.errors import UserError
 from kit.exports.ticks import Ticks
+from kit.policies import Overlap
 from kit.schedule import Schedule
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "label",
     "notes_of",
     "refusal",
+    "refuse_replacing",
     "to_yaml",
 ]
 
@@ -110,6 +112,22 @@ class Exporter(Protocol):
 
 def refusal(schedule: Schedule, what: str, fix: str) -> UserError:
     return UserError(what, where=f"schedule {schedule.name}", fix=fix)
+
+
+def refuse_replacing(schedule: Schedule, *, ends: str = "run") -> None:
+    """For systems that end nothing for the sake of what comes later.
+
+    Args:
+        ends: What they call it.
+
+    Raises:
+        UserError: If the schedule counts on it.
+    """
+    if schedule.overlap is Overlap.REPLACE:
+        raise UserError(
+            f"it ends no earlier {ends} for a later one (overlap: replace)",
+            fix="Take `skip` or `queue`, or have `kit scheduler` run this one.",
+        )
 
 
 def attempts_take(schedule: Schedule) -> float | None:

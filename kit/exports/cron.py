@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kit.errors import UserError
-from kit.exports.base import Entry, Place, label
+from kit.exports.base import Entry, Place, label, refuse_replacing
 from kit.exports.ticks import Ticks, minutes_ahead, same_clock, unsettled_nights
 from kit.policies import CatchUpMode, Overlap
 from kit.schedule import Schedule
@@ -31,11 +31,7 @@ class _Cron:
         if ticks is None:
             raise UserError("a crontab has no year, so it cannot run once", fix="Have `kit scheduler` run this one.")
         _on_machine(ticks, place)
-        if schedule.overlap is Overlap.REPLACE:
-            raise UserError(
-                "it ends no earlier run for a later one (overlap: replace)",
-                fix="Take `skip` or `queue`, or have `kit scheduler` run this one.",
-            )
+        refuse_replacing(schedule)
         command = _command(schedule, place)
         if max(len(command), len(search_path())) > _LONGEST or not command.isprintable():
             raise UserError(

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from kit.errors import UserError
-from kit.exports.base import Entry, Place, attempts_take, calls_again, to_yaml
+from kit.exports.base import Entry, Place, attempts_take, calls_again, refuse_replacing, to_yaml
 from kit.exports.ticks import Ticks
 from kit.policies import CatchUpMode, Overlap
 from kit.schedule import Schedule
@@ -32,11 +32,7 @@ class _GitLab:
             raise UserError(
                 "a pipeline schedule has no year, so it cannot run once", fix="Have `kit scheduler` run this one."
             )
-        if schedule.overlap is Overlap.REPLACE:
-            raise UserError(
-                "it ends no earlier job for a later one (overlap: replace)",
-                fix="Take `skip` or `queue`, or have `kit scheduler` run this one.",
-            )
+        refuse_replacing(schedule, ends="job")
         return tuple(_notes(schedule))
 
     def write(self, entries: Sequence[Entry], place: Place) -> Mapping[str, str]:

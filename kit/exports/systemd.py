@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 
-from kit.errors import UserError
-from kit.exports.base import Entry, Place, attempts_take, header, label
+from kit.exports.base import Entry, Place, attempts_take, header, label, refuse_replacing
 from kit.exports.ticks import Ticks
 from kit.policies import CatchUpMode, Overlap
 from kit.schedule import Schedule
@@ -27,11 +26,7 @@ class _Systemd:
     needs_image = False
 
     def check(self, schedule: Schedule, ticks: Ticks | None, place: Place) -> tuple[str, ...]:
-        if schedule.overlap is Overlap.REPLACE:
-            raise UserError(
-                "it ends no earlier run for a later one (overlap: replace)",
-                fix="Take `skip` or `queue`, or have `kit scheduler` run this one.",
-            )
+        refuse_replacing(schedule)
         check_fit(place.root, search_path(), program=place.command[0])
         return () if ticks is None else tuple(_notes(schedule))
 

@@ -18,7 +18,6 @@ __all__ = ["TAG", "ExperimentRun", "result_of", "run_experiment"]
 TAG = "kit.test"
 """The tag of the runs that tests made."""
 
-_POLL = 0.1
 _LOOK_BACK = 20
 """How many successes are compared: who tests again and again has the one that fits among the last."""
 
@@ -72,7 +71,7 @@ def run_experiment(
     if reuse and (same := _same(project, spec)) is not None:
         runs.discard(project, spec.run_id)
         return _result(project, same, reused=True)
-    _see_through(project, spec)
+    runs.see_through(project, spec)
     runs.expect_accepted(project, spec.run_id)
     return _result(project, spec.run_id, reused=False)
 
@@ -97,18 +96,6 @@ def _same(project: Project, spec: RunSpec) -> str | None:
         if found == compare.Difference("", (), (), (), (), (), ()) and project.paths.run(record.run_id).root.is_dir():
             return record.run_id
     return None
-
-
-def _see_through(project: Project, spec: RunSpec) -> None:
-    handle = runs.start(project, spec)
-    try:
-        while not handle.wait(_POLL):
-            pass
-    except BaseException:
-        handle.cancel()
-        handle.wait()
-        runs.ended(project, spec.run_id)
-        raise
 
 
 def _result(project: Project, run_id: str, *, reused: bool) -> ExperimentRun:
