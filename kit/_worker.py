@@ -4,6 +4,7 @@ python -P -m kit._worker RUN_FOLDER            run the task; first plan it, if i
 python -P -m kit._worker --settle RUN_FOLDER   tell the tracker how the run ended
 python -P -m kit._worker --settle-all PROJECT  tell it of every run that it does not know all of
 python -P -m kit._worker --alerts PROJECT      send the alerts that wait
+python -P -m kit._worker --recover PROJECT     settle runs whose process is gone; engines are asked for theirs
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from kit import _probe, control, execution
 from kit.errors import KitError
 from kit.forkserver._child import end, is_forked
 from kit.forkserver._starting import remember
 from kit.models import Launch, RunSpec, from_json
-from kit.outcomes import Result
 from kit.paths import RunPaths
+from kit.project import open_project
+from kit.stores.base import RUN_PATIENCE
 
 __all__ = ["main"]
 
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--settle", action="store_true")
     what.add_argument("--settle-all", action="store_true")
     what.add_argument("--alerts", action="store_true")
+    what.add_argument("--recover", action="store_true")
     parser.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
     try:
@@ -39,6 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
             from kit import delivery
 
             delivery.deliver_alerts(options.folder)
+        elif options.recover:
+            from kit import recovery
+
+            recovery.recover(open_project(options.folder, patience=RUN_PATIENCE))
         elif options.settle_all:
             execution.settle_all(options.folder)
         elif options.settle:
@@ -52,12 +58,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(paths: RunPaths) -> int:
-    if not paths.spec.exists():
-        if not is_forked():
-            return execution.supervised(paths, lambda: _plan_and_begin_anew(paths))
-        if (code := _plan_in_a_child(paths)) != 0:
+    planned = not paths.spec.exists()
+    if planned:
+        code = _plan_in_a_child(paths) if is_forked() else execution.supervised(paths, lambda: _plan_or_leave(paths))
+        if code != 0:
             return code
     spec = from_json(paths.spec.read_bytes(), RunSpec)
+    if planned and spec.executor is not None:
+        return 0  # its supervisor gives it to its engine
+    _know_its_instant(spec)
     if spec.probe is not None:
         _probe.prepare(spec.probe.held, spec.probe.hash_seed)
     try:
@@ -78,22 +87,17 @@ def _plan_in_a_child(paths: RunPaths) -> int:
         os.environ["KIT_SUPERVISOR"] = str(os.getppid())
         end(lambda: sys.exit(execution.supervised(paths, lambda: _planned(paths))))
     _, status = os.waitpid(child, 0)
-    if (code := os.waitstatus_to_exitcode(status)) == 0:
-        from kit import planning
-
-        paths.result.unlink()
-        os.environ.update(planning.schedule_environment(from_json(paths.spec.read_bytes(), RunSpec).origin))
-    return code & 0xFF
+    return os.waitstatus_to_exitcode(status) & 0xFF
 
 
-def _planned(paths: RunPaths) -> Result:
+def _planned(paths: RunPaths) -> None:
     _plan(paths)
-    return Result(0)
 
 
-def _plan_and_begin_anew(paths: RunPaths) -> NoReturn:
-    """Plan the run in this process, and give it an interpreter as every run has: a fresh one."""
-    _plan(paths)
+def _plan_or_leave(paths: RunPaths) -> None:
+    """Plan the run in this process, and give it an interpreter as every run has: a fresh one, if it is to run here."""
+    if _plan(paths).executor is not None:
+        return
     sys.stdout.flush()
     sys.stderr.flush()
     # What asks it to stop in between is not lost: it waits for the new interpreter, which lets it through.
@@ -101,15 +105,24 @@ def _plan_and_begin_anew(paths: RunPaths) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-P", "-m", "kit._worker", str(paths.root)])  # noqa: S606
 
 
-def _plan(paths: RunPaths) -> None:
+def _know_its_instant(spec: RunSpec) -> None:
+    """What a schedule's task finds in its environment, wherever it was planned."""
+    if spec.origin.kind == "schedule":
+        from kit import planning
+
+        os.environ.update(planning.schedule_environment(spec.origin))
+
+
+def _plan(paths: RunPaths) -> RunSpec:
     from kit import planning
-    from kit.project import open_project
-    from kit.stores.base import RUN_PATIENCE
 
     launch = from_json(paths.launch.read_bytes(), Launch)
     spec = planning.plan_claimed(open_project(Path(launch.project_root), patience=RUN_PATIENCE), launch.run_id)
     if spec.limits != launch.limits:
         control.adopt_limits()
+    if spec.executor is not None:
+        control.hand_over()
+    return spec
 
 
 if __name__ == "__main__":

@@ -316,14 +316,15 @@ class _Turn(Ledger):
     def start(self) -> None:
         """Start what there are slots for."""
         # What has ended, and is nobody's to settle or not settled yet, takes no slot.
-        running = [item.fire for item in [*self.active.values(), *self.others]
+        running = [item for item in [*self.active.values(), *self.others]
                    if item.fire.status is FireStatus.RUNNING and not item.attempt.status.is_terminal]  # fmt: skip
         used: Counter[str] = Counter()
-        for fire in running:
-            used.update(fire.slots)
+        for item in running:
+            used.update(item.fire.slots)
+        here = sum(item.attempt.executor is None for item in running)
         ready = {f"{fire.schedule} {fire.scheduled_at.isoformat()}": fire for fire in self._ready}
         queue = [self._waiting(key, fire) for key, fire in ready.items()]
-        choice = choose(queue, self.rules.pools, used, limit=max(0, self.rules.max_runs - len(running)))
+        choice = choose(queue, self.rules.pools, used, limit=max(0, self.rules.max_runs - here))
         for key, reason in choice.impossible.items():
             self.give_up(ready[key], FireStatus.FAILED, reason)
         for key in choice.start:

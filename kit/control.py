@@ -7,9 +7,9 @@ import os
 import socket
 import sys
 
-from kit.executors.base import ADOPT, FLUSH
+from kit.executors.base import ADOPT, FLUSH, HAND_OVER
 
-__all__ = ["adopt_limits", "flush_console"]
+__all__ = ["adopt_limits", "flush_console", "hand_over"]
 
 
 def flush_console() -> None:
@@ -22,6 +22,11 @@ def flush_console() -> None:
 def adopt_limits() -> None:
     """Have it keep the limits that `launch.json` holds by now."""
     _ask(ADOPT)
+
+
+def hand_over() -> None:
+    """Have it give the run to its engine when this process has ended."""
+    _ask(HAND_OVER)
 
 
 def _ask(what: bytes) -> None:

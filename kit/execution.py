@@ -46,20 +46,26 @@ def _execute(paths: RunPaths) -> Result:
     return Result(ExitCode.OK, tracked=tracked)
 
 
-def supervised(paths: RunPaths, work: Callable[[], Result]) -> int:
-    """Do a run's work in a process that its supervisor started and ends; what stops it is in `result.json` then."""
+def supervised(paths: RunPaths, work: Callable[[], Result | None]) -> int:
+    """Do a run's work in a process that its supervisor started and ends; what stops it is in `result.json` then.
+
+    Args:
+        work: Gives None if this was not the run's end.
+    """
     die_with_parent()
     if os.environ.get("KIT_SUPERVISOR", str(os.getppid())) != str(os.getppid()):
         return ExitCode.CANCELLED  # it died before the kernel was told: nobody would see this run end
     try:
         with _stoppable():
-            result = work()
+            result: Result | None = work()
     except _Stopped:
         result = Result(ExitCode.CANCELLED, "stopped")
     except _TaskFailed as failure:
         result = failure.result
     except BaseException as error:  # noqa: BLE001 - whatever it was, the run ends with a reason
         result = _told(error)
+    if result is None:
+        return ExitCode.OK
     write_atomic(paths.result, to_json(result))
     return result.exit_code
 

@@ -75,7 +75,11 @@ class Fire:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a fire's last run came to, as far as the fire is concerned."""
+    """What a fire's last run came to, as far as the fire is concerned.
+
+    Attributes:
+        executor: The engine that has it; None for this machine, and before it is known.
+    """
 
     run_id: str
     status: RunStatus
@@ -83,6 +87,7 @@ class Attempt:
     reason: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    executor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

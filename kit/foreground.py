@@ -27,7 +27,7 @@ class Shown:
 
     Attributes:
         attempt: An attempt that is this process's: it ends when this process does.
-        other: An attempt that somebody else started.
+        other: An attempt that somebody else started, or that an engine has.
         waits: It cannot start yet.
     """
 
@@ -41,7 +41,7 @@ def drive(project: Project, source: Source, key: FireKey, show: Shown) -> Fire:
 
     Ctrl-C cancels the fire, also while it waits. SIGTERM is no wish of a person: a machine wants its place back, and
     starts this again elsewhere. The attempt has failed then, and the fire stays whoever's who comes for it. An attempt
-    that somebody else started is theirs, and goes on.
+    that somebody else started is theirs, and goes on, as does one that an engine has.
 
     Raises:
         KitError: If the last attempt could not even be started here.
@@ -65,7 +65,7 @@ def drive(project: Project, source: Source, key: FireKey, show: Shown) -> Fire:
 
 def _see_through(project: Project, scheduler: Scheduler, key: FireKey, show: Shown) -> Fire:
     failed: dict[str, KitError] = {}
-    shown: tuple[FireStatus, str] | None = None
+    shown: tuple[FireStatus, str, bool] | None = None
     while True:
         failed |= scheduler.turn(_clock.now()).failed
         fire = _get(project, key)
@@ -75,16 +75,19 @@ def _see_through(project: Project, scheduler: Scheduler, key: FireKey, show: Sho
                 raise failed[run_id]
             return fire
         handle = scheduler.handles.get(run_id)
-        if shown == (fire.status, run_id) or run_id in failed:
+        record = project.store.get(run_id) if run_id else None
+        elsewhere = handle is None and record is not None and record.executor is not None  # after it was planned here
+        stage = (fire.status, run_id, elsewhere)
+        if shown == stage or run_id in failed:
             time.sleep(_POLL)
         elif fire.status is not FireStatus.RUNNING:
-            shown = (fire.status, run_id)
+            shown = stage
             show.waits(fire)
         elif handle is not None:
-            shown = (fire.status, run_id)
+            shown = stage
             show.attempt(fire, handle)
-        elif project.store.get(run_id).supervisor is not None:
-            shown = (fire.status, run_id)
+        elif elsewhere or (record is not None and record.supervisor is not None):
+            shown = stage
             show.other(fire)
         else:  # who was to start it may have died: that is for turns to find out
             time.sleep(_POLL)

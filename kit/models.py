@@ -263,8 +263,19 @@ class RunRecord:
             overrides=spec.overrides,
             tags=self.tags | spec.tags,
             note=spec.note,
-            executor=spec.executor,
             params=self.params | dict(params),
+        )
+
+    def handed_over(self, executor: str, *, at: datetime, starter: ProcessId) -> RunRecord:
+        """The record of a run that was planned on this machine, as it waits for an engine to begin it: nobody's."""
+        return replace(
+            self,
+            status=RunStatus.QUEUED,
+            heartbeat_at=at,
+            starter=starter,
+            supervisor=None,
+            process=None,
+            executor=executor,
         )
 
     def resumed(self, *, at: datetime, starter: ProcessId) -> RunRecord:

@@ -274,9 +274,6 @@ def _executor(project: Project, values: Mapping[str, object], request: Request) 
         return None, here
     if (settings := executor_settings(project.settings, name)) is None:
         return None, here
-    if request.origin.kind == "schedule":
-        fix = "Give the schedule the override `executor=local`, or let a clock of the cluster call `kit run --on`."
-        raise UserError(f"a schedule's runs are on its scheduler's machine, and not with {name!r}", fix=fix)
     return name, parse_resources(values.get("resources"), where="resources").over(settings.resources)
 
 

@@ -23,7 +23,7 @@ from kit.states import TERMINAL, IllegalTransition, RunStatus
 from kit.stores.base import RunQuery
 from kit.trackers.spool import last_metrics, params_of
 
-__all__ = ["end", "lose", "recover"]
+__all__ = ["awaits_engine", "end", "lose", "recover"]
 
 _BEGUN = frozenset({RunStatus.STARTING, RunStatus.RUNNING})
 """A queued run is nobody's yet, and waits for its turn as long as it has to."""
@@ -39,7 +39,7 @@ _BEGINNING = timedelta(seconds=10)
 """How long a supervisor may take to say its first word, when the process that was to start it is gone."""
 
 
-def recover(project: Project, now: datetime | None = None) -> list[RunRecord]:
+def recover(project: Project, now: datetime | None = None, *, asks_engines: bool = True) -> list[RunRecord]:
     """Settle every run that is said to be active and is not; gives those that were settled.
 
     The store has the truth when this returns. MLflow is told by a process of its own, since loading it takes longer
@@ -47,6 +47,7 @@ def recover(project: Project, now: datetime | None = None) -> list[RunRecord]:
 
     Args:
         now: The instant by which silence is measured; None asks the clock.
+        asks_engines: Whether engines are asked for what became of silent runs; that may take as long as they like.
     """
     settled = []
     under_way = project.store.runs(RunQuery(statuses=_BEGUN | {RunStatus.QUEUED}))
@@ -57,9 +58,16 @@ def recover(project: Project, now: datetime | None = None) -> list[RunRecord]:
         lost = lose(project, record, reason)
         if lost.status is RunStatus.LOST:
             settled.append(lost)
-    settled += _settle_elsewhere(project, [record for record in under_way if record.executor is not None], now)
+    if asks_engines:
+        settled += _settle_elsewhere(project, [record for record in under_way if record.executor is not None], now)
     _remind_tracker(project)
     return settled
+
+
+def awaits_engine(project: Project, now: datetime) -> bool:
+    """Whether a run is on an engine, and so silent that the engine should be asked for it."""
+    under_way = project.store.runs(RunQuery(statuses=_BEGUN | {RunStatus.QUEUED}))
+    return any(record.executor is not None and _silence(record, now) > _HEARD_WITHIN for record in under_way)
 
 
 def _settle_elsewhere(project: Project, records: list[RunRecord], now: datetime | None) -> list[RunRecord]:

@@ -24,8 +24,8 @@ from kit.triggers import After, Cron, Interval, Once, OnData, Trigger
 __all__ = ["Schedule", "masked", "parse_schedule", "reference_errors"]
 
 _KEYS = (
-    "trigger", "experiment", "overrides", "repro", "retry", "timeout", "grace", "overlap", "catch_up", "slots",
-    "priority", "alert", "enabled",
+    "trigger", "experiment", "overrides", "executor", "repro", "retry", "timeout", "grace", "overlap", "catch_up",
+    "slots", "priority", "alert", "enabled",
 )  # fmt: skip
 _RETRY_KEYS = ("attempts", "delay", "factor", "max_delay", "jitter", "when", "resume")
 _CATCH_UP_KEYS = ("mode", "window", "count", "tolerance")
@@ -45,6 +45,7 @@ class Schedule:
         name: The file's, without `.yaml`.
         experiment: None runs the project's default one.
         overrides: As on the command line, `lr=0.1`.
+        executor: Where its attempts run; None leaves it to the experiment.
         repro: DVC stages that are brought up to date before each attempt.
         timeout: Seconds that an attempt may take; None does not limit.
         grace: Seconds between asking an attempt to end and killing it.
@@ -57,6 +58,7 @@ class Schedule:
     trigger: Trigger
     experiment: str | None = None
     overrides: tuple[str, ...] = ()
+    executor: str | None = None
     repro: tuple[str, ...] = ()
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
@@ -77,6 +79,12 @@ class Schedule:
     def arguments(self) -> tuple[str, ...]:
         """What `kit run` would be given: the choice of the experiment, then the overrides."""
         return self.overrides if self.experiment is None else (f"experiment={self.experiment}", *self.overrides)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What would be typed to have the same run now."""
+        on = () if self.executor is None else ("--on", self.executor)
+        return ("kit", "run", *on, *self.arguments)
 
 
 def parse_schedule(name: str, mapping: object, *, where: str) -> Schedule:
@@ -99,6 +107,7 @@ def parse_schedule(name: str, mapping: object, *, where: str) -> Schedule:
         trigger=trigger,
         experiment=reader.get("experiment", text, None),
         overrides=reader.get("overrides", texts, ()),
+        executor=reader.get("executor", text, None),
         repro=reader.get("repro", texts, ()),
         retry=_retry(reader),
         timeout=reader.get("timeout", _positive, None),

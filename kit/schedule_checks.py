@@ -18,7 +18,6 @@ from kit.fires import FireQuery
 from kit.models import Origin, Request
 from kit.policies import CatchUpMode
 from kit.project import Project
-from kit.redact import mask
 from kit.schedule import Schedule, masked
 from kit.schedules import Loaded
 from kit.triggers import Once, OnData, next_after
@@ -67,12 +66,12 @@ class _Checks:
 
     def _experiment(self, schedule: Schedule, where: str) -> Iterator[KitError]:
         """Its runs have a config; the same request is composed once."""
-        key = (schedule.arguments, schedule.limits)
+        key = (schedule.arguments, schedule.limits, schedule.executor)
         if key not in self._drafted:
             self._drafted[key] = self._draft(schedule)
         error = self._drafted[key]
         if error is not None:
-            command = shlex.join(["kit", "run", *map(mask, schedule.arguments)])
+            command = shlex.join(masked(schedule).command)
             place = where if error.where in {None, COMMAND_LINE} else f"{error.where}, by way of {where}"
             yield type(error)(f"`{command}` says: {error.what}", where=place, fix=error.fix)
 
@@ -82,7 +81,13 @@ class _Checks:
         try:
             with variables(planning.schedule_environment(origin)):
                 planning.draft(
-                    self._project, Request(overrides=schedule.arguments, limits=schedule.limits, origin=origin)
+                    self._project,
+                    Request(
+                        overrides=schedule.arguments,
+                        limits=schedule.limits,
+                        origin=origin,
+                        executor=schedule.executor,
+                    ),
                 )
         except KitError as error:
             return error

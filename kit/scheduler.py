@@ -19,7 +19,7 @@ from kit._process import boot_id, is_alive, this_process
 from kit.alerting import OutboxEntry
 from kit.board import Board, Moves, Rules, advance
 from kit.errors import KitError, UserError, from_os_error
-from kit.executors._telling import send_alerts
+from kit.executors._telling import ask_engines, send_alerts
 from kit.executors.base import Handle
 from kit.fires import Fire, FireKey, SchedulerRecord
 from kit.models import Origin, Request
@@ -41,6 +41,7 @@ SILENT = timedelta(seconds=60)
 _RECOVER_EVERY = timedelta(seconds=2)
 _ORPHANS_EVERY = timedelta(seconds=60)
 _SEND_AGAIN_AFTER = timedelta(seconds=60)
+_ASK_ENGINES_EVERY = timedelta(seconds=15)
 
 
 class Source(Protocol):
@@ -117,6 +118,8 @@ class Scheduler:
         self._orphans_at: datetime | None = None
         self._sending: subprocess.Popen[bytes] | None = None
         self._sent_at: datetime | None = None
+        self._asking: subprocess.Popen[bytes] | None = None
+        self._asked_at: datetime | None = None
         self.handles: dict[str, Handle] = {}
 
     def turn(self, now: datetime, *, wait: bool = False) -> Turn:
@@ -144,6 +147,7 @@ class Scheduler:
         self._stop(moves.stop)
         self._reap()
         self._send_alerts(now)
+        self._ask_engines(now)
         if not _recently(self._recovered_at, now, _RECOVER_EVERY):  # last: what is due does not wait for it
             self._recover(now)
         problems = {**self._watch.problems, **loaded.broken}
@@ -152,11 +156,13 @@ class Scheduler:
     def end_attached(self) -> Turn:
         """Stop the runs that are this process's and give up what waits; gives the turn that settles them.
 
-        They are asked to stop, and at Ctrl-C made to. After this nothing becomes due any more.
+        They are asked to stop, and at Ctrl-C made to; what an engine has goes on. After this nothing becomes due any
+        more.
         """
         self._looks_at_clock = False
         for item in self._fires.active():
-            if self._owns(item.fire.schedule) and item.attempt.status is RunStatus.QUEUED:
+            waits_here = item.attempt.status is RunStatus.QUEUED and item.attempt.executor is None
+            if waits_here and self._owns(item.fire.schedule):
                 with contextlib.suppress(UserError):  # somebody started it just now
                     runs.cancel(self._project, item.attempt.run_id)
         try:
@@ -190,8 +196,18 @@ class Scheduler:
         self._held.close()
 
     def _recover(self, now: datetime) -> None:
-        recovery.recover(self._project, now)
+        recovery.recover(self._project, now, asks_engines=False)
         self._recovered_at = now
+
+    def _ask_engines(self, now: datetime) -> None:
+        """Have a process of its own settle what is silent elsewhere: nothing that is due here waits for an engine."""
+        if (self._asking is not None and self._asking.poll() is None) or _recently(
+            self._asked_at, now, _ASK_ENGINES_EVERY
+        ):
+            return
+        self._asked_at = now
+        if recovery.awaits_engine(self._project, now):
+            self._asking = ask_engines(self._project.paths)
 
     def _find_orphans(self, now: datetime) -> frozenset[str]:
         """What `kit run --cron` left behind, where that is gone: nobody else settles it."""
@@ -352,6 +368,7 @@ def _request(schedule: Schedule, fire: Fire) -> Request:
         limits=schedule.limits,
         origin=Origin("schedule", schedule.name, fire.attempt, fire.scheduled_at),
         repro=schedule.repro,
+        executor=schedule.executor,
         resumes=schedule.retry.resume and fire.attempt > 1,
     )
 

@@ -130,7 +130,7 @@ class Settings:
         pull: Whether missing DVC data is fetched before a task starts.
         slots: The sizes of the named pools that schedules share; one that is not here has a single slot.
         executors: Where runs can be executed besides this machine, by name.
-        max_runs: How many scheduled runs at a time; None means as many as there are cores.
+        max_runs: How many scheduled runs at a time on this machine; None means as many as there are cores.
         check: Which conventions `kit check` looks after.
     """
 

@@ -17,6 +17,7 @@ __all__ = [
     "RunStatus",
     "check_fire_history",
     "check_fire_transition",
+    "check_handing_over",
     "check_resumption",
     "check_transition",
 ]
@@ -107,6 +108,17 @@ def check_resumption(old: RunStatus) -> None:
     """
     if old not in RESUMED:
         raise IllegalTransition(old, RunStatus.STARTING)
+
+
+def check_handing_over(old: RunStatus) -> None:
+    """Whether a run that was planned on this machine may wait for an engine to begin it: it is QUEUED again. That is no
+    way of the table, either: whoever gave the run up meanwhile is not overruled.
+
+    Raises:
+        IllegalTransition: If a run that is `old` cannot be handed over.
+    """
+    if old is not RunStatus.STARTING:
+        raise IllegalTransition(old, RunStatus.QUEUED)
 
 
 def check_transition(old: RunStatus, new: RunStatus) -> None:

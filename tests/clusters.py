@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
+from datetime import UTC, timedelta
 from pathlib import Path
 
+from kit import _clock
+from kit._process import marked
+from kit.fires import FireQuery
 from kit.models import RunRecord
 from kit.project import Project, open_project
-from kit.states import RunStatus
+from kit.states import FIRE_TERMINAL, FireStatus, RunStatus
 from kit.stores.base import RunQuery
-from tests.support import Done, environment, kit, mlflow_runs, new_project, until
+from tests.conftest import write
+from tests.support import Done, environment, kit, mlflow_runs, new_project, start_kit, until
 
 __all__ = ["FILES", "ClusterPlace"]
 
 FILES = {
     "src/tiny/tasks.py": """
         import json
+        import os
         import threading
 
         import kit
@@ -36,9 +44,18 @@ FILES = {
         def waits(cfg: dict, run: kit.Run) -> None:
             print("started", flush=True)
             threading.Event().wait()
+
+
+        def tries(cfg: dict, run: kit.Run) -> dict[str, float]:
+            attempt = int(os.environ["KIT_ATTEMPT"])
+            print(f"attempt {attempt} of {os.environ['KIT_SCHEDULED_AT']}", flush=True)
+            while attempt <= cfg["waits"] and not (run.dir / "go").exists():
+                threading.Event().wait(0.05)
+            return {"attempt": float(attempt)}
         """,
     "conf/experiment/steps.yaml": "# @package _global_\ntask: tiny.tasks.steps\nx: 1\nsteps: 3\npause: 0\n",
     "conf/experiment/waits.yaml": "# @package _global_\ntask: tiny.tasks.waits\n",
+    "conf/experiment/tries.yaml": "# @package _global_\ntask: tiny.tasks.tries\nwaits: 1\n",
 }
 
 
@@ -73,6 +90,48 @@ class ClusterPlace:
 
     def trials(self) -> list[RunRecord]:
         return [record for record in self.project.store.runs(RunQuery()) if record.origin.kind == "sweep"]
+
+    def schedule(
+        self, name: str, *overrides: str, trigger: str = "{interval: 1 h}", on: str = "", more: str = ""
+    ) -> None:
+        """Have an experiment run there by a schedule."""
+        does = f"executor: {on or self.on}\nexperiment: tries\noverrides: [{', '.join(overrides)}]\n"
+        write(self.root, {f"conf/schedule/{name}.yaml": f"trigger: {trigger}\n{does}{more}"})
+
+    def attempts(self, schedule: str) -> list[RunRecord]:
+        """The runs that its fires came to, the first one first."""
+        return self.project.store.runs(RunQuery(parent=schedule, descending=False))
+
+    def expect_retried(self) -> None:
+        """Of a scheduled run the first attempt is killed hard where it runs: another one follows, and counts."""
+        due = _clock.now() + timedelta(seconds=3)
+        retry = "retry: {attempts: 3, delay: 0 s}\n"
+        self.schedule("night", trigger=f"{{once: '{due.isoformat()}'}}", more=retry)
+        scheduler = start_kit(self.root, "scheduler", env=self.env)
+        try:
+            (first,) = until(lambda: self.attempts("night"), "the schedule to be due")
+            until(lambda: "attempt 1" in self.log(first.run_id), "the first attempt to begin")
+            begun = self.record(first.run_id)
+            assert (begun.status, begun.executor, begun.token) == (RunStatus.RUNNING, self.on, 1)
+            assert begun.supervisor is not None
+            os.kill(begun.supervisor.pid, signal.SIGKILL)
+
+            fires = self.project.store.fires
+            over = FireQuery(schedule="night", statuses=FIRE_TERMINAL)
+            (ended,) = until(lambda: fires.fires(over), "the fire to be over")
+            assert (ended.status, ended.attempt) == (FireStatus.SUCCEEDED, 2)
+        finally:
+            scheduler.send_signal(signal.SIGTERM)
+            scheduler.communicate()
+        lost, well = self.attempts("night")
+        assert (lost.status, lost.executor) == (RunStatus.LOST, self.on)
+        assert (well.status, well.executor, well.metrics) == (RunStatus.SUCCEEDED, self.on, {"attempt": 2.0})
+        assert self.log(well.run_id) == f"attempt 2 of {due.astimezone(UTC).isoformat()}\n"
+        for record in (lost, well):
+            until(lambda: not marked("KIT_RUN_ID", record.run_id), "no process of it to be left")  # noqa: B023
+            until(lambda: self.record(record.run_id).tracked, "MLflow to know")  # noqa: B023
+        mlflow = mlflow_runs(self.root)
+        assert [mlflow[each.run_id].status for each in (lost, well)] == ["FAILED", "FINISHED"]
 
     def expect_swept(self, trials: int) -> None:
         """Every trial of `steps` once, as they come out here, and MLflow with the same."""

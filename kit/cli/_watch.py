@@ -209,9 +209,14 @@ class _Panel:
 
 
 class LogTail:
-    """What came into the log since it was read last, also when the log is full and goes on in `.1` and `.2`."""
+    """What came into the log since it was read last, also when the log is full and goes on in `.1` and `.2`.
+
+    Attributes:
+        size: How many bytes of it were read.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.size = 0
         self._path = path
         self._file: BinaryIO | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -232,6 +237,7 @@ class LogTail:
             if self._file is not None:
                 data += self._file.read()
             if later is None:
+                self.size += len(data)
                 return self._decoder.decode(data, final=last)
             self.close()
             self._file = later

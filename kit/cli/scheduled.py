@@ -174,27 +174,35 @@ def _instant(schedule: Schedule, at: str | None, now: datetime) -> datetime:
 def _drive(project: Project, schedules: Schedules, key: tuple[str, datetime], *, as_json: bool) -> int:
     from kit import foreground, runs
     from kit.cli._fires import local_and_utc
-    from kit.cli._watch import watch
+    from kit.cli._watch import LogTail, watch
 
     output = sys.stderr if as_json else sys.stdout
     err = console(stderr=True)
+    shown: dict[str, LogTail] = {}
 
     def attempt(fire: Fire, handle: Handle) -> None:
+        paths = project.paths.run(handle.run_id)
+        shown[handle.run_id] = LogTail(paths.log)
         watch(
             handle,
             f"{fire.schedule}  {local_and_utc(fire.scheduled_at)}",
-            project.paths.run(handle.run_id),
+            paths,
             output=output,
+            log=shown[handle.run_id],
             gives_up=True,
         )
 
     def other(fire: Fire) -> None:
         run_id = fire.run_id or ""
-        err.print(f"note: run {run_id} is under way already; following it", soft_wrap=True)
+        executor = project.store.get(run_id).executor
+        where = "under way already" if executor is None else f"with {executor}"
+        err.print(f"note: run {run_id} is {where}; following it", soft_wrap=True)
+        known = shown[run_id].size if run_id in shown else 0  # what was printed while it was planned here
         try:
             for piece in runs.logs(project, run_id, follow=True):
-                output.write(piece.decode(errors="replace"))
+                output.write(piece[known:].decode(errors="replace"))
                 output.flush()
+                known = max(0, known - len(piece))
         except KeyboardInterrupt:
             err.print(f"note: run {run_id} goes on; `kit cancel {run_id}` stops it", soft_wrap=True)
             raise

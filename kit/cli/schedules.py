@@ -171,7 +171,7 @@ def _definition(file: str, schedule: Schedule) -> dict[str, object]:
     return {
         "file": file,
         "trigger": trigger_words(schedule.trigger),
-        "runs": shlex.join(["kit", "run", *schedule.arguments]),
+        "runs": shlex.join(schedule.command),
         "repro": ", ".join(schedule.repro),
         "attempts": f"{retry.attempts}{pauses if retry.attempts > 1 else ''}",
         "timeout": None if schedule.timeout is None else format_duration(schedule.timeout),

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from kit import _clock
 from kit._process import ProcessId, become_subreaper, descendants, identify, signal_processes, this_process
-from kit.errors import HostError, KitError
+from kit.errors import HostError, KitError, from_os_error
 from kit.executors import base
 from kit.executors._console import ConsoleLog
 from kit.executors._interpreter import borrowed
@@ -35,6 +35,7 @@ from kit.forkserver._child import end
 from kit.models import Launch, RunRecord, from_json
 from kit.outcomes import Outcome, Result, Stop, judge
 from kit.paths import ProjectPaths, RunPaths
+from kit.redact import mask
 from kit.settings import Settings
 from kit.states import IllegalTransition, RunStatus
 from kit.stores.base import RUN_PATIENCE, Store
@@ -74,6 +75,7 @@ class Supervisor:
         self._interactive = interactive
         self.stopped: Stop | None = None
         self.warned = False
+        self._only_planned = False
         self._deadline = float("inf")
         self._kill_at = float("inf")
         self._hurried = False
@@ -244,12 +246,14 @@ class Supervisor:
                     self._ask_to_stop(Stop.ABANDONED)
 
     def _on_control(self, control: socket.socket, log: ConsoleLog) -> None:
-        """The run asks that all it printed so far be in the log, to send it as an artifact, or to keep other limits."""
+        """The run asks for one of the things that `base` lists; it waits until that is done."""
         with contextlib.suppress(ConnectionError):
             if asked := control.recv(1):
                 if asked == base.ADOPT:
                     self._limits = from_json(self._run.launch.read_bytes(), Launch).limits
                     self._set_deadline()
+                elif asked == base.HAND_OVER:
+                    self._only_planned = True
                 else:
                     self._copy(log)
                 control.send(asked)
@@ -306,6 +310,9 @@ class Supervisor:
     def _record(self, store: Store, returncode: int) -> None:
         if not self._is_mine():
             return
+        if self._only_planned and returncode == 0 and self.stopped is None:
+            self._hand_over(store)
+            return
         result = None
         with contextlib.suppress(FileNotFoundError):
             result = from_json(self._run.result.read_bytes(), Result)
@@ -332,6 +339,24 @@ class Supervisor:
         rejected = result is not None and result.rejected
         if self.stopped is not None or not (could_not or rejected):
             self._tell_tracker()
+
+    def _hand_over(self, store: Store) -> None:
+        """Give the run to its engine. Who asked meanwhile that it stop is heard after that."""
+        from kit.executors._handing_over import hand_over
+
+        assert self._settings is not None  # noqa: S101 - for the type checker: the store was opened with them
+        try:
+            handed = hand_over(self._project, store, self._settings, self._run)
+        except IllegalTransition as given_up:
+            self._complain(str(given_up))
+        except (KitError, OSError) as caught:
+            error = from_os_error(caught) if isinstance(caught, OSError) else caught
+            self._complain(str(error))
+            self._persist(store, Outcome(RunStatus.FAILED, error.exit_code, mask(error.what)), tracked=False)
+            self._tell_tracker()
+        else:
+            self._wait(time.monotonic())
+            handed.withdraw_if(cancelled=self.stopped is Stop.CANCELLED)
 
     def _is_left_to_others(self, outcome: Outcome) -> bool:
         """Whether this is not the end of the run, or not for this copy to say."""

@@ -1,4 +1,5 @@
-"""Processes that tell the tracker how runs ended, and people what happened: nobody waits for what these load."""
+"""Processes that tell the tracker how runs ended, people what happened, and the store what engines say: nobody waits
+for what these load, or for who does not answer them."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from kit.executors._process import Process, begin
 from kit.forkserver._child import is_forked
 from kit.paths import ProjectPaths, RunPaths
 
-__all__ = ["send_alerts", "tell_tracker", "tell_tracker_of_all", "tell_tracker_of_sweep"]
+__all__ = ["ask_engines", "send_alerts", "tell_tracker", "tell_tracker_of_all", "tell_tracker_of_sweep"]
 
 _under_way: list[subprocess.Popen[bytes]] = []
 """Held, since one that nobody waits for must not stay a zombie of a process that lives long."""
@@ -51,6 +52,11 @@ def send_alerts(project: ProjectPaths) -> subprocess.Popen[bytes] | None:
     except filelock.Timeout:
         return None
     return _start(["--alerts", str(project.root)], project.root, project.state / "alerts.log")
+
+
+def ask_engines(project: ProjectPaths) -> subprocess.Popen[bytes]:
+    """Start to settle runs on engines that are silent."""
+    return _start(["--recover", str(project.root)], project.root, project.state / "engines.log")
 
 
 def _start(arguments: list[str], root: Path, log: Path, *, module: str = "kit._worker") -> subprocess.Popen[bytes]:

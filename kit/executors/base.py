@@ -9,13 +9,14 @@ from typing import Protocol
 from kit.models import Launch, RunRecord
 from kit.outcomes import Outcome
 
-__all__ = ["ADOPT", "CANCEL", "CANCEL_NOW", "DETACH", "FLUSH", "GIVE_UP", "Executor", "Handle", "Word"]
+__all__ = ["ADOPT", "CANCEL", "CANCEL_NOW", "DETACH", "FLUSH", "GIVE_UP", "HAND_OVER", "Executor", "Handle", "Word"]
 
 CANCEL, CANCEL_NOW, DETACH, GIVE_UP = b"c", b"k", b"d", b"g"
 """What a submitter says to a supervisor."""
 
-FLUSH, ADOPT = b"f", b"l"
-"""What a run asks of its supervisor: to have its output in the log, and to keep the limits that are known by now."""
+FLUSH, ADOPT, HAND_OVER = b"f", b"l", b"h"
+"""What a run asks of its supervisor: to have its output in the log, to keep the limits that are known by now, and to
+give the run, which was only planned here, to its engine once this process has ended."""
 
 
 class Handle(Protocol):

@@ -166,6 +166,17 @@ class Store(Protocol):
             Fenced: If a later copy has begun.
         """
 
+    def hand_over(self, run_id: str, executor: str, *, at: datetime, starter: ProcessId) -> RunRecord:
+        """Have a run that was planned on this machine wait for an engine to begin it: it is QUEUED, and nobody's.
+
+        Args:
+            starter: The process that submits it.
+
+        Raises:
+            UserError: If there is no such run.
+            IllegalTransition: If it is not STARTING: it was given up meanwhile.
+        """
+
     def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
         """Have a run that has ended, and not well, begin once more: it is STARTING, and nobody's yet.
 

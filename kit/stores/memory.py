@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec
 from kit.outcomes import Outcome
-from kit.states import RunStatus, check_resumption, check_transition
+from kit.states import RunStatus, check_handing_over, check_resumption, check_transition
 from kit.stores.base import Comparison, Fenced, Held, RunQuery, no_such_run
 
 if TYPE_CHECKING:
@@ -117,6 +117,12 @@ class MemoryStore:
         if tracked:
             self.attach(run_id, tracked=True)
         return self.transition(run_id, outcome.status, at=at, exit_code=outcome.exit_code, reason=outcome.reason)
+
+    def hand_over(self, run_id: str, executor: str, *, at: datetime, starter: ProcessId) -> RunRecord:
+        record = self.get(run_id)
+        check_handing_over(record.status)
+        self._records[run_id] = record.handed_over(executor, at=at, starter=starter)
+        return self._records[run_id]
 
     def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
         record = self.get(run_id)

@@ -177,4 +177,12 @@ class MemoryFires:
 
 
 def _attempt(record: RunRecord) -> Attempt:
-    return Attempt(record.run_id, record.status, record.exit_code, record.reason, record.started_at, record.ended_at)
+    return Attempt(
+        record.run_id,
+        record.status,
+        record.exit_code,
+        record.reason,
+        record.started_at,
+        record.ended_at,
+        record.executor,
+    )

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from kit._process import ProcessId
 from kit.models import RunRecord, RunSpec, from_json, to_json
 from kit.outcomes import Outcome
-from kit.states import RunStatus, check_resumption, check_transition
+from kit.states import RunStatus, check_handing_over, check_resumption, check_transition
 from kit.stores.base import Comparison, Fenced, Held, RunQuery, no_such_run
 from kit.stores.database import Database, one_transaction_each
 from kit.stores.engine import create_sqlite_engine, upgrade
@@ -139,9 +139,7 @@ class SqlStore:
         with self._database.writing() as connection:
             record = _get(connection, run_id)
             check_transition(record.status, RunStatus.LOST)  # it has not ended
-            leased = record.leased(at=at, holder=holder)
-            connection.execute(update(runs).where(runs.c.run_id == run_id).values(run_row(leased)))
-            return leased
+            return _put(connection, record.leased(at=at, holder=holder))
 
     def beat(self, run_id: str, token: int, *, at: datetime, process: ProcessId | None = None) -> bool:
         changes = {"heartbeat_at": at} | ({} if process is None else {"process": process_text(process)})
@@ -174,13 +172,17 @@ class SqlStore:
             connection.execute(update(runs).where(runs.c.run_id == run_id).values(changes))
             return _get(connection, run_id)
 
+    def hand_over(self, run_id: str, executor: str, *, at: datetime, starter: ProcessId) -> RunRecord:
+        with self._database.writing() as connection:
+            record = _get(connection, run_id)
+            check_handing_over(record.status)
+            return _put(connection, record.handed_over(executor, at=at, starter=starter))
+
     def resume(self, run_id: str, *, at: datetime, starter: ProcessId) -> RunRecord:
         with self._database.writing() as connection:
             record = _get(connection, run_id)
             check_resumption(record.status)
-            resumed = record.resumed(at=at, starter=starter)
-            connection.execute(update(runs).where(runs.c.run_id == run_id).values(run_row(resumed)))
-            return resumed
+            return _put(connection, record.resumed(at=at, starter=starter))
 
     def attach(
         self,
@@ -290,6 +292,12 @@ def _check(record: RunRecord, status: RunStatus, token: int | None) -> None:
     if token is not None and token != record.token:
         raise Fenced(record.run_id, token, record.token)
     check_transition(record.status, status)
+
+
+def _put(connection: Connection, record: RunRecord) -> RunRecord:
+    """Write what the run's own row holds of the record."""
+    connection.execute(update(runs).where(runs.c.run_id == record.run_id).values(run_row(record)))
+    return record
 
 
 def _get(connection: Connection, run_id: str) -> RunRecord:

@@ -303,7 +303,7 @@ def _replace(connection: Connection, table: Table, rows: Sequence[dict[str, Any]
 
 def _active(connection: Connection) -> list[Active]:
     fires = tables.fires
-    facts = ("status", "exit_code", "reason", "started_at", "ended_at")
+    facts = ("status", "exit_code", "reason", "started_at", "ended_at", "executor")
     columns = [runs.c[name].label(f"run_{name}") for name in facts]
     statement = (
         select(fires, *columns)

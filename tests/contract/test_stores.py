@@ -407,6 +407,34 @@ def test_what_has_ended_gets_no_other_copy(store: Store) -> None:
     assert store.get("a1").metrics == {}
 
 
+def test_a_run_that_was_planned_here_waits_for_an_engine_and_is_nobodys(store: Store) -> None:
+    here, later = ProcessId(1, 2, "boot"), INSTANT + timedelta(minutes=5)
+    add(store, "a1", status=RunStatus.STARTING, supervisor=here, process=here, heartbeat_at=INSTANT)
+    before = store.get("a1")
+    handed = store.hand_over("a1", "slurm", at=later, starter=here)
+    assert handed == store.get("a1")
+    assert handed == replace(
+        before,
+        status=RunStatus.QUEUED,
+        executor="slurm",
+        heartbeat_at=later,
+        starter=here,
+        supervisor=None,
+        process=None,
+    )
+    assert store.lease("a1", at=later, holder=here).token == 1
+
+
+@pytest.mark.parametrize("status", sorted(set(RunStatus) - {RunStatus.STARTING}))
+def test_what_was_given_up_meanwhile_is_not_handed_over(store: Store, status: RunStatus) -> None:
+    before = add(store, "a1", status=status)
+    with pytest.raises(IllegalTransition):
+        store.hand_over("a1", "slurm", at=INSTANT, starter=ProcessId(1, 2, "boot"))
+    assert store.get("a1") == before
+    with pytest.raises(UserError, match="no run 'a2'"):
+        store.hand_over("a2", "slurm", at=INSTANT, starter=ProcessId(1, 2, "boot"))
+
+
 def test_a_run_that_is_resumed_elsewhere_is_out_of_the_hands_of_its_copies(store: Store) -> None:
     holder = on_cluster(store)
     store.lease("a1", at=INSTANT, holder=holder)

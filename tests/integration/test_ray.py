@@ -92,6 +92,10 @@ def test_a_run_is_cancelled_whether_it_waits_or_runs_and_in_ray_too(place: Place
     until(lambda: place.states(waiting) == ["STOPPED"], "Ray to have stopped what waited")
 
 
+def test_a_scheduled_run_that_is_killed_there_is_tried_again_there(place: Place) -> None:
+    place.expect_retried()
+
+
 @pytest.mark.exhaustive
 def test_a_run_at_its_time_limit_goes_on_in_another_job(place: Place) -> None:
     place.set("short", "time = '1h'")

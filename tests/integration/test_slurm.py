@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from kit.executors._copies import folder_of
 from kit.states import RunStatus
 from kit.stores.base import RunQuery
 from tests.clusters import ClusterPlace
@@ -177,6 +179,66 @@ def test_a_job_at_its_time_limit_goes_on_in_another(place: Place, how: str) -> N
     without = place.ended(waits)
     assert (without.status, without.exit_code) == (RunStatus.TIMED_OUT, 124)
     assert without.reason == "stopped at its job's time limit; it left no checkpoint to go on from"
+
+
+def test_a_scheduled_run_that_is_killed_there_is_tried_again_there(place: Place) -> None:
+    place.expect_retried()
+
+
+def test_a_fire_of_the_foreground_goes_on_without_its_command(place: Place) -> None:
+    place.schedule("day")
+    at = "2026-11-02T00:00:00+00:00"
+    command = start_kit(place.root, "run", "--schedule", "day", "--at", at, env=place.env)
+    (made,) = until(lambda: place.attempts("day"), "the fire to be claimed")
+    until(lambda: "attempt 1" in place.log(made.run_id), "it to run there")
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate()
+    assert command.returncode == 130
+    assert f"run {made.run_id} is with slurm; following it" in err
+    assert f"run {made.run_id} goes on" in err
+    again = start_kit(place.root, "run", "--schedule", "day", "--at", at, "--json", env=place.env)
+    assert again.stderr is not None
+    assert again.stderr.readline() == f"note: run {made.run_id} is with slurm; following it\n"
+    folder_of(place.project.paths.run(made.run_id), 1).root.joinpath("go").touch()
+    out, err = again.communicate()
+    assert (again.returncode, json.loads(out)["run_id"]) == (0, made.run_id)
+    assert err == "attempt 1 of 2026-11-02T00:00:00+00:00\n"
+    assert len(place.attempts("day")) == 1
+
+
+def test_a_scheduled_run_that_slurm_refuses_has_failed_and_says_why(place: Place) -> None:
+    text = (place.root / "pyproject.toml").read_text()
+    wrong = "\n[tool.kit.executors.wrong]\nkind = 'slurm'\npartition = 'nope'\n"
+    (place.root / "pyproject.toml").write_text(text + wrong)
+    place.schedule("day", more="retry: {attempts: 2, delay: 0 s}\n", on="wrong")
+    refused = place.kit("run", "--schedule", "day", "--at", "2026-11-02T00:00:00+00:00", code=3)
+    assert "SLURM refuses" in refused.out
+    first, second = place.attempts("day")
+    for record in (first, second):
+        assert (record.status, record.exit_code, record.executor) == (RunStatus.FAILED, 3, "wrong")
+        assert "invalid partition" in (record.reason or "").lower()
+    assert place.slurm.jobs_of(place.root) == set()
+    place.kit("run", "--schedule", "day", "--at", "2026-11-02T01:00:00+00:00", code=3)
+
+
+def test_a_scheduled_run_is_cancelled_while_slurm_has_no_room_for_it(place: Place) -> None:
+    place.schedule("day", "+resources.cpus=2")
+    for node in ("n1", "n2", "n3"):
+        place.slurm.ask("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
+    try:
+        at = "2026-11-02T00:00:00+00:00"
+        command = start_kit(place.root, "run", "--schedule", "day", "--at", at, env=place.env)
+        (made,) = until(lambda: place.attempts("day"), "the fire to be claimed")
+        until(lambda: place.record(made.run_id).job, "it to be submitted")
+        assert place.record(made.run_id).status is RunStatus.QUEUED
+        assert "is cancelled" in place.kit("cancel", made.run_id).out
+        out, _ = command.communicate()
+    finally:
+        for node in ("n1", "n2", "n3"):
+            place.slurm.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    assert (command.returncode, place.record(made.run_id).status) == (130, RunStatus.CANCELLED)
+    assert "cancelled" in out
+    until(lambda: place.slurm.jobs()[f"kit-{made.run_id}"][0] == "CANCELLED", "the job to be cancelled")
 
 
 @pytest.mark.parametrize("trials", [12, pytest.param(60, marks=pytest.mark.exhaustive)])

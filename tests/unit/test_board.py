@@ -897,6 +897,21 @@ def test_no_more_run_than_may() -> None:
     assert world.fires("c") == {60: RUNNING}
 
 
+def test_what_an_engine_has_does_not_count_for_this_machine_but_keeps_its_slots() -> None:
+    world = seen(*(hourly(name, slots={"licence": 1}) for name in "abc"), max_runs=1, pools={"licence": 2})
+    world.turn(60)
+    assert [world.fires(name)[60] for name in "abc"] == [RUNNING, PENDING, PENDING]
+    world.store.hand_over(world.run("a", 60).run_id, "slurm", at=world.now, starter=STARTER)
+    world.turn(61)
+    assert [world.fires(name)[60] for name in "abc"] == [RUNNING, RUNNING, PENDING]
+    world.store.hand_over(world.run("b", 60).run_id, "slurm", at=world.now, starter=STARTER)
+    world.turn(62)
+    assert world.fires("c") == {60: PENDING}, "there are two licences"
+    world.end("a", RunStatus.FAILED)
+    world.turn(63)
+    assert world.fires("c") == {60: RUNNING}
+
+
 def test_priority_goes_first() -> None:
     world = seen(hourly("a"), hourly("b", priority=1), max_runs=1)
     world.turn(60)

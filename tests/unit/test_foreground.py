@@ -39,7 +39,8 @@ class Held:
     asked: list[bool] = field(default_factory=list)
 
     def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
-        return self.project.store.get(self.run_id).status.is_terminal
+        record = self.project.store.get(self.run_id)
+        return record.status.is_terminal or record.executor is not None
 
     def cancel(self, *, at_once: bool = False) -> None:
         self.asked.append(at_once)
@@ -92,10 +93,16 @@ class Place:
         self.end(handle.run_id, self.ends.pop(0))
 
     def end(self, run_id: str, status: RunStatus) -> None:
+        if self.project.store.get(run_id).status is RunStatus.QUEUED:
+            self.project.store.lease(run_id, at=_clock.now(), holder=this_process())
         if status is RunStatus.SUCCEEDED:
             self.project.store.transition(run_id, RunStatus.RUNNING, at=_clock.now())
         code = 0 if status is RunStatus.SUCCEEDED else 7
         self.project.store.transition(run_id, status, at=_clock.now(), exit_code=code, reason="it broke")
+
+    def hand_over(self, handle: Handle) -> None:
+        """As its supervisor does when it is planned."""
+        self.project.store.hand_over(handle.run_id, "slurm", at=_clock.now(), starter=this_process())
 
     def _other(self, fire: Fire) -> None:
         self.shown.append(f"other {fire.attempt}")
@@ -223,6 +230,32 @@ def test_stopped_while_it_follows_somebody_elses_run_that_goes_on(place: Place) 
     assert fire.status is FireStatus.SUCCEEDED
     assert place.shown == ["other 1", "other 1"]
     assert len(place.held) == 1
+
+
+def test_an_attempt_that_an_engine_gets_is_followed_there(place: Place) -> None:
+    place.ends = [RunStatus.SUCCEEDED]
+
+    def plan(fire: Fire, handle: Handle) -> None:
+        place.shown.append(f"attempt {fire.attempt}")
+        place.hand_over(handle)
+
+    fire = foreground.drive(
+        place.project, Schedules(place.project), place.ask(), foreground.Shown(plan, place._other, place._waits)
+    )
+    assert (fire.status, place.shown) == (FireStatus.SUCCEEDED, ["attempt 1", "other 1"])
+
+
+def test_stopped_while_an_engine_has_it_that_goes_on(place: Place) -> None:
+    key = place.ask()
+    shown = foreground.Shown(lambda _fire, handle: place.hand_over(handle), place._other, place._waits)
+    with pytest.raises(KeyboardInterrupt):
+        foreground.drive(place.project, Schedules(place.project), key, shown)
+    fire = place.project.store.fires.fire(key)
+    assert fire is not None
+    assert fire.status is FireStatus.RUNNING
+    record = place.project.store.get(fire.run_id or "")
+    assert (record.status, record.executor) == (RunStatus.QUEUED, "slurm")
+    assert place.held[0].asked == []
 
 
 def test_who_died_before_starting_it_is_not_waited_for(place: Place, dead: ProcessId) -> None:

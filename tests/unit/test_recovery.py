@@ -16,7 +16,7 @@ from kit.executors._token import take
 from kit.models import MetricPoint, Origin, RunRecord
 from kit.outcomes import NEVER_STARTED
 from kit.project import Project, open_project
-from kit.recovery import recover
+from kit.recovery import awaits_engine, recover
 from kit.states import RunStatus
 from kit.trackers import Metrics
 from kit.trackers.spool import Spool
@@ -108,6 +108,18 @@ def test_a_clock_that_was_set_back_keeps_no_run_for_ever(opened: Project) -> Non
 def test_a_queued_run_waits_as_long_as_it_has_to(opened: Project, dead: ProcessId) -> None:
     claim(opened.store, claimed("a1", created_at=_clock.now() - timedelta(days=400), starter=dead))
     assert recover(opened) == []
+
+
+@pytest.mark.parametrize(("silent", "asked"), [(14, False), (16, True)])
+def test_an_engine_is_asked_for_what_it_has_and_nobody_hears(opened: Project, silent: float, asked: bool) -> None:
+    now = _clock.now()
+    opened.store.create(spec("a0", project_root=str(opened.root)), record("a0", at=now - timedelta(days=1)))
+    assert not awaits_engine(opened, now), "nobody's engine has it"
+    made = replace(record("a1", at=now - timedelta(days=1)), executor="slurm", heartbeat_at=now)
+    opened.store.create(spec("a1", project_root=str(opened.root)), made)
+    assert awaits_engine(opened, now + timedelta(seconds=silent)) == asked
+    opened.store.transition("a1", RunStatus.CANCELLED, at=now)
+    assert not awaits_engine(opened, now + timedelta(days=1))
 
 
 def test_the_time_a_run_was_queued_does_not_count(opened: Project) -> None:

@@ -498,12 +498,42 @@ def test_it_looks_for_runs_that_are_gone_first_and_every_two_seconds(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[datetime] = []
-    monkeypatch.setattr(recovery, "recover", lambda _project, now: looked.append(now))
+    monkeypatch.setattr(recovery, "recover", lambda _project, now, **_: looked.append(now))
     scheduler = place.scheduler()
     seconds = (0, 0.5, 1.9, 2, 3.9, 4, -3600, -3599)  # the clock is set back
     for second in seconds:
         scheduler.turn(minute(second / 60))
     assert looked == [minute(second / 60) for second in (0, 2, 4, -3600)]
+
+
+def test_engines_are_asked_by_a_process_of_its_own_and_one_at_a_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that does not answer keeps nothing waiting that is due here."""
+    asking: list[subprocess.Popen[bytes]] = []
+
+    def ask(_paths: object) -> subprocess.Popen[bytes]:
+        asking.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        return asking[-1]
+
+    monkeypatch.setattr(module, "ask_engines", ask)
+    scheduler = place.scheduler()
+    scheduler.turn(minute(30))
+    scheduler.turn(minute(60))
+    fire = place.fire(60)
+    scheduler.turn(minute(61))
+    assert asking == [], "no engine has any run"
+    place.project.store.hand_over(fire.run_id or "", "slurm", at=minute(61), starter=this_process())
+    scheduler.turn(minute(61.1))
+    assert asking == [], "it was heard of just now"
+    for number in (62, 63, 64):
+        scheduler.turn(minute(number))
+    assert len(asking) == 1
+    asking[0].communicate(b"\n")
+    scheduler.turn(minute(65))
+    scheduler.turn(minute(65.1))
+    assert len(asking) == 2
+    asking[1].communicate(b"\n")
 
 
 def test_what_was_claimed_and_never_started_is_tried_again(place: Place, dead: ProcessId) -> None:

@@ -12,6 +12,7 @@ from kit.states import (
     TRANSITIONS,
     IllegalTransition,
     RunStatus,
+    check_handing_over,
     check_resumption,
     check_transition,
 )
@@ -59,6 +60,15 @@ def test_only_what_ended_and_not_well_can_be_resumed(old: RunStatus) -> None:
         with pytest.raises(IllegalTransition, match=f"that is {old} cannot become starting"):
             check_resumption(old)
         assert not old.is_terminal or old is RunStatus.SUCCEEDED
+
+
+@given(old=statuses)
+def test_only_what_is_being_started_is_handed_over(old: RunStatus) -> None:
+    if old is RunStatus.STARTING:
+        check_handing_over(old)
+    else:
+        with pytest.raises(IllegalTransition, match=f"that is {old} cannot become queued"):
+            check_handing_over(old)
 
 
 def test_success_comes_only_from_running() -> None:
