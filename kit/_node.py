@@ -26,6 +26,7 @@ from kit.errors import ExitCode, HostError, KitError
 from kit.executors import _copies
 from kit.executors._lease import LEASE_SECONDS, Lease
 from kit.executors._listening import listen
+from kit.executors._ray_code import carried
 from kit.executors._supervisor import Supervisor
 from kit.executors._telling import tell_tracker
 from kit.executors.registry import executor_named
@@ -129,6 +130,7 @@ class _Copy:
         found = checkpoints.latest(copy)
         with worktrees.restored(self._project, spec, f"{spec.run_id}-{self._token}", under=place) as restored:
             worktree = str(restored.source)
+            os.environ.update(carried(restored.source, self._project.settings.package))
             write_atomic(copy.spec, to_json(replace(spec, worktree=worktree)), mode=0o600)
             launch = replace(
                 self._launch,

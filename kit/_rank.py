@@ -26,8 +26,7 @@ from kit.models import from_json, to_json
 from kit.paths import RunPaths
 from kit.ranks import Given, RankPaths, RankResult, bind
 from kit.redact import mask
-from kit.run import Rank, Run
-from kit.trackers.spool import Spool
+from kit.run import Run
 
 __all__ = ["main"]
 
@@ -105,18 +104,14 @@ class _Rank:
         run.log(as_metrics(spec.task, returned))
 
     def _handle(self, given: Given) -> Run:
-        spec, own = given.spec, self._paths.run
-        if self._rank:
-            own = self._paths.apart(self._rank)
-            own.root.mkdir(parents=True, exist_ok=True)
-        return Run(
-            self._paths.run,
+        spec = given.spec
+        return self._paths.handle(
+            self._rank,
+            self._ranks,
             name=spec.name,
             seed=spec.snapshot.seed,
-            spool=Spool(own.spool),
             params=given.params,
             scheduled_at=spec.origin.scheduled_at,
-            rank=Rank(self._rank, self._ranks, own),
         )
 
     def _failed(self, error: BaseException) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 from kit import _clock, _probe, checkpoints, config, contracts, control, crash, ranks, terminal
 from kit._files import write_atomic
 from kit._process import die_with_parent
+from kit._ray_run import let_runs_travel
 from kit._seeding import seed_everything
 from kit.errors import ExitCode, KitError, RunError, UserError, from_os_error
 from kit.models import Launch, RunSpec, from_json, masked, to_json
@@ -112,6 +113,7 @@ class _Execution:
     def _run(self) -> bool:
         seed_everything(self._spec.snapshot.seed)
         set_up_logging(self._spec)
+        let_runs_travel()
         with self._probing():
             call = self._load()
         record = self._project.store.transition(

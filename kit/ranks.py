@@ -23,7 +23,8 @@ from kit.config import TaskParameters
 from kit.errors import HostError, RunError
 from kit.models import RunSpec, from_json, to_json
 from kit.paths import RunPaths
-from kit.run import Run
+from kit.run import Rank, Run
+from kit.trackers.spool import Spool
 
 __all__ = ["Given", "RankPaths", "RankResult", "bind", "launch"]
 
@@ -81,9 +82,21 @@ class RankPaths:
         """What a rank printed; of rank 0 it is the run's own log."""
         return self.root / f"rank-{rank}.log"
 
-    def apart(self, rank: int) -> RunPaths:
-        """Where a rank logs that does not track."""
-        return RunPaths(self.root / str(rank) / self.run.root.name)
+    def apart(self, name: str) -> RunPaths:
+        """Where a process logs that does not track."""
+        return RunPaths(self.root / name / self.run.root.name)
+
+    def handle(self, rank: int, ranks: int, *, apart: str | None = None, **facts: Any) -> Run:  # noqa: ANN401 - as `Run` has them
+        """What a rank holds of the run.
+
+        Args:
+            apart: Where it logs; None is the run itself for rank 0, and a folder of its number for the others.
+            facts: As `Run` takes them.
+        """
+        name = apart or (str(rank) if rank else "")
+        own = self.apart(name) if name else self.run
+        own.root.mkdir(parents=True, exist_ok=True)
+        return Run(self.run, spool=Spool(own.spool), rank=Rank(rank, ranks, own), **facts)
 
 
 def bind(function: Callable[..., object], parameters: TaskParameters, argument: Any) -> Callable[[Run], object]:  # noqa: ANN401 - what the task asks for

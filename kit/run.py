@@ -78,6 +78,7 @@ class Run:
         params: Mapping[str, str] | None = None,
         scheduled_at: datetime | None = None,
         rank: Rank | None = None,
+        logged: Logged | None = None,
     ) -> None:
         self.id = paths.root.name
         self.name = name
@@ -97,6 +98,9 @@ class Run:
         self._beginning = checkpoints.latest(paths)
         self._params: dict[str, str] = dict(params or {})
         self._lock = threading.Lock()
+        self._lent = False
+        if logged is not None:
+            self._go_on(logged)
 
     def log(self, metrics: Mapping[str, SupportsFloat], step: int | None = None) -> None:
         """Log metrics.
@@ -119,6 +123,8 @@ class Run:
             for name, value in metrics.items()
         }
         with self._lock:
+            if self._lent:
+                self._catch_up()
             points = self._placed(values, step, now)
             new, counted = (points, points) if self._past is None else _undone(points, self._past)
             if new or not values:
@@ -128,6 +134,34 @@ class Run:
                 last, times = steps.get(key, _NO_STEP)
                 steps[key] = (at, times + 1 if at == last else 1)
             self.metrics.update(values)
+
+    def _lend(self) -> dict[str, Any]:
+        """What a handle to this run in another process is made with; this one then knows what that one logs."""
+        with self._lock:
+            self._lent = True
+            return {
+                "name": self.name,
+                "seed": self.seed,
+                "params": dict(self._params),
+                "scheduled_at": self.scheduled_at,
+                "logged": Logged(dict(self._steps), dict(self.metrics)),
+            }
+
+    def _go_on(self, logged: Logged) -> None:
+        """Count on from what was logged until some moment; what came after it is done again."""
+        self._past = self._past or Past()
+        self._past.go_on(logged.steps)
+        self._steps = dict(logged.steps)
+        self.metrics |= logged.metrics
+
+    def _catch_up(self) -> None:
+        """Go on after what another process has logged: who lends a run waits for it, and logs the result."""
+        self._lent = False
+        self._steps.clear()
+        for point in each_point(self._kept.spool):
+            last, times = self._steps.get(point.key, _NO_STEP)
+            self._steps[point.key] = (max(last, point.step), times + 1 if point.step == last else 1)
+            self.metrics[point.key] = point.value
 
     def _placed(self, values: Mapping[str, float], step: int | None, now: float) -> list[Point]:
         if step is not None:
@@ -243,11 +277,7 @@ class Run:
             return None
         with self._lock:
             if found == self._beginning:
-                logged = found.logged
-                self._past = self._past or Past()
-                self._past.go_on(logged.steps)
-                self._steps = dict(logged.steps)
-                self.metrics |= logged.metrics
+                self._go_on(found.logged)
                 self._beginning = None
         return found.step, found.files
 

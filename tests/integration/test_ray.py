@@ -6,19 +6,95 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
-from kit import runs
+from kit import checkpoints, runs
+from kit.executors._copies import folder_of
 from kit.executors._ray_jobs import RayJobs
 from kit.executors.ray import RayExecutor, job_id
 from kit.models import Launch, from_json
+from kit.paths import RunPaths
+from kit.ranks import RankPaths
 from kit.states import RunStatus
 from kit.stores.base import RunQuery
+from kit.trackers.spool import each_point
 from tests.clusters import ClusterPlace
+from tests.conftest import write
 from tests.engines import Ray
 from tests.support import mlflow_runs, start_kit, until
 
 pytestmark = pytest.mark.slow
+
+
+LARGE = {
+    "src/tiny/large.py": """
+        import os
+        import threading
+
+        import torch
+        import torch.distributed as dist
+        from ray import tune
+        from ray.train import RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        import kit
+
+
+        def loss_at(step: int) -> float:
+            return 1.0 / (step + 1)
+
+
+        def trains(cfg: dict, run: kit.Run) -> dict[str, float]:
+            run.log({"loss": 8.0}, step=0)
+
+            def loop() -> None:
+                for step in range(1, 4):
+                    ranks = torch.ones(1)
+                    dist.all_reduce(ranks)
+                    run.log({"loss": loss_at(step), "ranks": ranks}, step=step)
+                run.params({"workers": run.ranks})
+                (run.dir / f"worker-{run.rank}").write_text(os.environ.get("KIT_TEST_RAY_NODE", ""))
+                with run.checkpoint(3) as folder:
+                    (folder / "rank").write_text(str(run.rank))
+
+            storage = RunConfig(name="large", storage_path=str(run.dir / "ray"))
+            scaling = ScalingConfig(num_workers=2, placement_strategy="SPREAD")
+            TorchTrainer(loop, scaling_config=scaling, run_config=storage).fit()
+            run.log({"loss": 0.125})
+            return {"score": 1.0}
+
+
+        def searches(cfg: dict, run: kit.Run) -> dict[str, float]:
+            def trial(config: dict) -> None:
+                for step in range(2):
+                    run.log({"loss": config["x"] * loss_at(step)}, step=step)
+                tune.report({"loss": config["x"]})
+
+            storage = tune.RunConfig(name="search", storage_path=str(run.dir / "ray"))
+            space = {"x": tune.grid_search([3.0, 2.0])}
+            found = tune.Tuner(trial, param_space=space, run_config=storage).fit()
+            return {"loss": found.get_best_result("loss", "min").metrics["loss"]}
+
+
+        def hangs(cfg: dict, run: kit.Run) -> None:
+            def loop() -> None:
+                (run.dir / f"{run.rank}.pid").write_text(str(os.getpid()))
+                threading.Event().wait()
+
+            storage = RunConfig(name="hangs", storage_path=str(run.dir / "ray"))
+            TorchTrainer(loop, scaling_config=ScalingConfig(num_workers=2), run_config=storage).fit()
+
+
+        def strays(cfg: dict, run: kit.Run) -> None:
+            import ray
+
+            ray.get(ray.remote(lambda: run.log({"x": 1})).remote())
+        """,
+} | {
+    f"conf/experiment/{name}.yaml": f"# @package _global_\ntask: tiny.large.{name}\n"
+    for name in ("trains", "searches", "hangs", "strays")
+}
 
 
 class Place(ClusterPlace):
@@ -72,6 +148,55 @@ def test_a_run_on_a_cluster_comes_out_as_one_here_whatever_becomes_of_the_workin
     assert mlflow[run_id].params == mlflow[here["run_id"]].params
     until(lambda: place.states(run_id) == ["SUCCEEDED"], "its one job to be over")
     assert f"ray, job {there.job}" in place.kit("show", run_id).out
+
+
+def test_a_run_goes_along_into_the_workers_of_ray_train(place: Place) -> None:
+    """They are on both nodes; what they import is the snapshot's, which lies on one of them."""
+    write(place.root, LARGE)
+    run_id = place.submit("experiment=trains")
+    (place.root / "src/tiny/large.py").write_text("not Python any more")
+    ended = place.ended(run_id)
+    assert (ended.status, ended.reason) == (RunStatus.SUCCEEDED, None), place.log(run_id)
+    assert ended.params["workers"] == "2"
+    until(lambda: place.record(run_id).tracked, "MLflow to know")
+    series = mlflow_runs(place.root)[run_id].metrics
+    losses = [(0, 8.0), (1, 1 / 2), (2, 1 / 3), (3, 1 / 4), (4, 0.125)]
+    assert series["loss"] == losses
+    assert (series["ranks"], series["score"]) == ([(step, 2.0) for step in (1, 2, 3)], [(0, 1.0)])
+    copy = folder_of(place.project.paths.run(run_id), 1)
+    assert {copy.root.joinpath(f"worker-{rank}").read_text() for rank in (0, 1)} == {"head", "other"}
+    found = checkpoints.latest(copy)
+    assert found is not None
+    assert (found.step, found.files.joinpath("rank").read_text()) == (3, "0")
+    assert [point.step for point in each_point(RankPaths(copy).apart("1").spool) if point.key == "loss"] == [1, 2, 3]
+
+
+@pytest.mark.exhaustive
+def test_trials_of_ray_tune_log_apart_and_no_other_process_does(place: Place) -> None:
+    write(place.root, LARGE)
+    run_id = place.submit("experiment=searches")
+    ended = place.ended(run_id)
+    assert (ended.status, ended.metrics) == (RunStatus.SUCCEEDED, {"loss": 2.0}), place.log(run_id)
+    copy = folder_of(place.project.paths.run(run_id), 1)
+    spools = [RunPaths(each / run_id).spool for each in RankPaths(copy).root.iterdir()]
+    series = sorted([(point.step, point.value) for point in each_point(spool)] for spool in spools)
+    assert series == [[(0, 2.0), (1, 1.0)], [(0, 3.0), (1, 1.5)]]
+    strays = place.ended(place.submit("experiment=strays"))
+    assert strays.status is RunStatus.FAILED
+    assert "which is neither" in (strays.reason or "")
+
+
+@pytest.mark.exhaustive
+def test_a_run_that_is_cancelled_takes_the_workers_of_ray_train_with_it(place: Place) -> None:
+    write(place.root, LARGE)
+    run_id = place.submit("experiment=hangs")
+    copy = folder_of(place.project.paths.run(run_id), 1).root
+    until(lambda: all((copy / f"{rank}.pid").exists() for rank in (0, 1)), "both workers to begin")
+    workers = [int((copy / f"{rank}.pid").read_text()) for rank in (0, 1)]
+    assert all(map(psutil.pid_exists, workers))
+    place.kit("cancel", run_id)
+    assert place.ended(run_id).status is RunStatus.CANCELLED
+    until(lambda: not any(map(psutil.pid_exists, workers)), "both workers to be gone")
 
 
 def test_a_run_is_cancelled_whether_it_waits_or_runs_and_in_ray_too(place: Place) -> None:
