@@ -27,10 +27,11 @@ ALL = {
     "scheduler": "claims, starts, drift and adoption",
     "scaling": "what grows with runs that are kept, and with schedules",
     "engines": "SLURM and Ray: submitted to user code, a trial, a thousand queued",
+    "airflow": "due to user code: Airflow's own task, kit's in Airflow, kit's scheduler",
     "peers": "kit beside other tools, each in an environment of its own",
 }
 """In this order. `schedules_load` is not among them: it is a load, and takes what time it is given."""
-_ROUNDLESS = {"scaling", "scheduler"}
+_ROUNDLESS = {"airflow", "scaling", "scheduler"}
 _NO_JSON = {"scheduler"}
 
 

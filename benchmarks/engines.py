@@ -104,7 +104,7 @@ class Place:
     def do(self, *command: str) -> None:
         done = subprocess.run(command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Failed(f"{' '.join(command[:4])}: {done.stderr.strip()[-400:]}")
+            raise Failed(f"{' '.join(command[:4])}: {(done.stdout + done.stderr).strip()[-1500:]}")
 
     def to_user_code(self, *command: str) -> float:
         """Seconds from here to the first line of the one job that this submits."""

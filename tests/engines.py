@@ -1,4 +1,4 @@
-"""Engines for tests, on this machine: a real SLURM with accounting and three nodes, a real Ray of two.
+"""Engines for tests, on this machine: a real SLURM with accounting and three nodes, a real Ray of two, a real Airflow.
 
 Each is ended with all that it started.
 """
@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +26,7 @@ import psutil
 from kit._process import marked
 from tests.support import closed_port, until
 
-__all__ = ["Ray", "Slurm", "ray_cluster", "slurm_cluster"]
+__all__ = ["Ray", "Slurm", "airflow_standalone", "airflow_variables", "ray_cluster", "slurm_cluster"]
 
 NODES = ("n1", "n2", "n3")
 _PROGRAMS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd", "sbatch", "sacctmgr")
@@ -351,3 +352,39 @@ def ray_cluster() -> Iterator[Ray]:
     finally:
         _end_marked(_MARK, str(folder), {})
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def airflow_variables(program: Path, folder: Path, port: int) -> dict[str, str]:
+    """What an Airflow needs besides its environment's own programs; its ports are this one and the two after it."""
+    url = f"http://127.0.0.1:{port}"
+    return {
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(port + 1),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(port + 2),
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+    }
+
+
+@contextlib.contextmanager
+def airflow_standalone(program: Path, env: Mapping[str, str], folder: Path) -> Iterator[None]:
+    """Airflow with everything that it needs to tick, ended with all of its children, which share its group."""
+    with (folder / "standalone.log").open("w") as log:
+        standalone = subprocess.Popen(
+            [program, "standalone"], env=dict(env), stdout=log, stderr=log, start_new_session=True, cwd=folder
+        )
+    try:
+        yield
+    finally:
+        os.killpg(standalone.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it may wait for one of them for ever
+            standalone.wait(timeout=30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(standalone.pid, signal.SIGKILL)
+        standalone.wait(timeout=60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -25,6 +24,7 @@ from kit.states import FireStatus
 from kit.stores import RunQuery
 from kit.triggers import Cron, iter_due
 from tests.conftest import TINY_PROJECT, write
+from tests.engines import airflow_standalone, airflow_variables
 from tests.support import KIT, Done, environment, kit, new_project, processes_of, start_kit, until
 
 FILES = {
@@ -239,20 +239,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(place: Place, airflow: Path, tmp_path: Path, free_port: int) -> dict[str, str]:
     """The environment of an Airflow whose database is there."""
-    url = f"http://127.0.0.1:{free_port}"
-    env = place.env | {
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(free_port),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port + 1),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port + 2),
-        "PATH": f"{airflow.parent}:{os.environ['PATH']}",
-    }
+    env = place.env | airflow_variables(airflow, tmp_path / "airflow", free_port)
     subprocess.run([airflow, "db", "migrate"], env=env, check=True, capture_output=True)
     return env
 
@@ -342,36 +329,20 @@ def test_ticks_of_airflow_and_of_kits_scheduler_are_the_same_fires(
     for name in ("nightly", "report", "fails", "sticks"):
         (place.root / f"conf/schedule/{name}.yaml").unlink()
     export_dags(place, home, "minute")
-    with (tmp_path / "standalone.log").open("w") as log:
-        standalone = subprocess.Popen(
-            [airflow, "standalone"], env=home, stdout=log, stderr=log, start_new_session=True, cwd=tmp_path
-        )
-        scheduler = None
+    with airflow_standalone(airflow, home, tmp_path):
+        until(lambda: len(by_airflow(tmp_path)) >= 2, "two ticks of Airflow", seconds=400)
+        scheduler = start_kit(place.root, "scheduler", env=place.env)
         try:
-            until(lambda: len(by_airflow(tmp_path)) >= 2, "two ticks of Airflow", seconds=400)
-            scheduler = start_kit(place.root, "scheduler", env=place.env)
             until(lambda: len(by_airflow(tmp_path)) >= 4, "two more, beside kit's own", seconds=400)
         finally:
-            if scheduler is not None:
-                scheduler.terminate()
-                scheduler.communicate(timeout=60)
-            end(standalone)
+            scheduler.terminate()
+            scheduler.communicate(timeout=60)
     fires = [fire for fire in place.fires("minute") if fire.status is FireStatus.SUCCEEDED]
     instants = [fire.scheduled_at for fire in fires]
     assert len(set(instants)) == len(instants) >= 4
     assert {(instant.second, instant.microsecond) for instant in instants} == {(0, 0)}
     assert {fire.attempt for fire in fires} == {1}
     assert set(by_airflow(tmp_path)) & {instant.isoformat() for instant in instants}
-
-
-def end(standalone: subprocess.Popen[bytes]) -> None:
-    """With all of its children, which share its group; it may wait for one of them for ever."""
-    os.killpg(standalone.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        standalone.wait(timeout=30)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(standalone.pid, signal.SIGKILL)
-    standalone.wait(timeout=60)
 
 
 def by_airflow(folder: Path) -> list[str]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from kit.executors._copies import folder_of
-from kit.states import RunStatus
+from kit.executors._token import taken_by
+from kit.fires import FireQuery
+from kit.states import FIRE_TERMINAL, FireStatus, RunStatus
 from kit.stores.base import RunQuery
 from tests.clusters import ClusterPlace
 from tests.engines import Slurm
@@ -183,6 +187,40 @@ def test_a_job_at_its_time_limit_goes_on_in_another(place: Place, how: str) -> N
 
 def test_a_scheduled_run_that_is_killed_there_is_tried_again_there(place: Place) -> None:
     place.expect_retried()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("submitted", [True, False])
+def test_who_dies_while_submitting_a_scheduled_run_leaves_one_success(place: Place, submitted: bool) -> None:
+    """The controller hangs meanwhile; what was asked of it may arrive after all, or not."""
+    trigger = "{cron: 0 0 2 11 *}"  # once a year
+    place.schedule("day", "waits=0", trigger=trigger, more="retry: {attempts: 3, delay: 0 s}\n")
+    controller = place.slurm.daemons["ctld"]
+    controller.send_signal(signal.SIGSTOP)
+    try:
+        scheduler = start_kit(place.root, "scheduler", env=place.env)
+        at = datetime(2026, 11, 2, tzinfo=UTC)
+        place.kit("schedule", "backfill", "day", "--from", "2026-11-02T00:00Z", "--to", "2026-11-02T00:30Z")
+        (made,) = until(lambda: place.attempts("day"), "the fire to be claimed")
+        until(lambda: place.record(made.run_id).executor, "it to be handed over")
+        supervisor = taken_by(place.project.paths.run(made.run_id))
+        assert supervisor is not None
+        dies = psutil.Process(supervisor.pid)
+        until(lambda: [each for each in dies.children() if each.name() == "sbatch"], "SLURM to be asked")
+        for process in [dies, *([] if submitted else dies.children())]:
+            process.kill()
+    finally:
+        controller.send_signal(signal.SIGCONT)
+    try:
+        over = FireQuery(schedule="day", statuses=FIRE_TERMINAL)
+        (fire,) = until(lambda: place.project.store.fires.fires(over), "the fire to be over", seconds=200)
+    finally:
+        scheduler.terminate()
+        scheduler.communicate()
+    assert (fire.scheduled_at, fire.status, fire.attempt) == (at, FireStatus.SUCCEEDED, 1 if submitted else 2)
+    ends = [record.status for record in place.attempts("day")]
+    assert ends == ([] if submitted else [RunStatus.LOST]) + [RunStatus.SUCCEEDED]
+    assert len(place.slurm.jobs_of(place.root)) == 1
 
 
 def test_a_fire_of_the_foreground_goes_on_without_its_command(place: Place) -> None:
