@@ -58,7 +58,7 @@ class Rules:
         project: The project's name, for its runs.
         experiment: The one that a schedule runs that names none.
         pools: The size of each pool of slots.
-        max_runs: How many attempts run at a time, in all, besides those that an engine has.
+        max_runs: How many attempts run at a time on the starter's machine; those that an engine has are not there.
         new_id: Gives the id of a new run.
         starter: The process that asks, and will start the runs.
         owns: Whether a schedule is this scheduler's; what is another's is left alone.

@@ -78,7 +78,8 @@ class Attempt:
     """What a fire's last run came to, as far as the fire is concerned.
 
     Attributes:
-        executor: The engine that has it; None for this machine, and before it is known.
+        executor: The engine that has it; None for a scheduler's machine, and before it is known.
+        starter: The process that started it, where a scheduler's machine is; None before that.
     """
 
     run_id: str
@@ -88,6 +89,13 @@ class Attempt:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     executor: str | None = None
+    starter: ProcessId | None = None
+
+    def runs_beside(self, process: ProcessId | None) -> bool:
+        """Whether it is under way, and on the machine of that process as far as that can be told."""
+        if self.status.is_terminal or self.executor is not None:
+            return False
+        return self.starter is None or process is None or self.starter.boot == process.boot
 
 
 @dataclass(frozen=True, slots=True)

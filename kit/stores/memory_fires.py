@@ -185,4 +185,5 @@ def _attempt(record: RunRecord) -> Attempt:
         record.started_at,
         record.ended_at,
         record.executor,
+        record.starter,
     )

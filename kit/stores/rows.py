@@ -10,7 +10,7 @@ from kit._process import ProcessId
 from kit.models import Origin, RunRecord, from_json, to_json
 from kit.states import RunStatus
 
-__all__ = ["process_text", "run_record", "run_row"]
+__all__ = ["process_of", "process_text", "run_record", "run_row"]
 
 _NOT_COLUMNS = {"origin", "metrics", "params", "tags"}
 _ENCODED = {"status", "overrides", "origin", "parent", "trial", "scheduled_at", "starter", "supervisor", "process"}
@@ -39,9 +39,9 @@ def run_record(row: RowMapping, metrics: dict[str, float], params: dict[str, str
         status=RunStatus(row["status"]),
         overrides=from_json(row["overrides"], tuple[str, ...]),
         origin=Origin(row["origin"], row["parent"], row["trial"], row["scheduled_at"]),
-        starter=_process(row["starter"]),
-        supervisor=_process(row["supervisor"]),
-        process=_process(row["process"]),
+        starter=process_of(row["starter"]),
+        supervisor=process_of(row["supervisor"]),
+        process=process_of(row["process"]),
         metrics=metrics,
         params=params,
         tags=tags,
@@ -52,5 +52,5 @@ def process_text(process: ProcessId | None) -> str | None:
     return None if process is None else to_json(process).decode()
 
 
-def _process(text: str | None) -> ProcessId | None:
+def process_of(text: str | None) -> ProcessId | None:
     return None if text is None else from_json(text, ProcessId)

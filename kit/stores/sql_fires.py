@@ -43,7 +43,7 @@ from kit.stores.fire_rows import (
     state_row,
 )
 from kit.stores.fires import Decide, check
-from kit.stores.rows import run_row
+from kit.stores.rows import process_of, run_row
 from kit.stores.schema import Instant, runs
 
 __all__ = ["SqlFires"]
@@ -303,7 +303,7 @@ def _replace(connection: Connection, table: Table, rows: Sequence[dict[str, Any]
 
 def _active(connection: Connection) -> list[Active]:
     fires = tables.fires
-    facts = ("status", "exit_code", "reason", "started_at", "ended_at", "executor")
+    facts = ("status", "exit_code", "reason", "started_at", "ended_at", "executor", "starter")
     columns = [runs.c[name].label(f"run_{name}") for name in facts]
     statement = (
         select(fires, *columns)
@@ -315,8 +315,8 @@ def _active(connection: Connection) -> list[Active]:
     for row in connection.execute(statement).mappings():
         attempt = {name: row[f"run_{name}"] for name in facts}
         own = {column.name: row[column.name] for column in fires.c}
-        status = RunStatus(attempt.pop("status"))
-        found.append(Active(as_fire(own), Attempt(run_id=own["run_id"], status=status, **attempt)))
+        status, starter = RunStatus(attempt.pop("status")), process_of(attempt.pop("starter"))
+        found.append(Active(as_fire(own), Attempt(run_id=own["run_id"], status=status, starter=starter, **attempt)))
     return found
 
 

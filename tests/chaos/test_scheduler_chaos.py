@@ -39,6 +39,8 @@ BUSY = {
     "broken": "trigger: {interval: 25 s}\nexperiment: fails\ncatch_up: all",
 }
 
+ONE_AT_A_TIME = {"pyproject.toml": TINY_PROJECT["pyproject.toml"] + "        max_runs = 1\n"}
+
 
 def wait(seconds: float) -> None:
     threading.Event().wait(seconds)
@@ -240,13 +242,16 @@ def schedulers_elsewhere(production: Production) -> set[str]:
 
 @pytest.mark.slow
 def test_two_schedulers_race_as_on_two_hosts(tmp_path: Path) -> None:
-    """They do not see each other's processes; one of them is killed, with all that it started, and started again."""
+    """They do not see each other's processes; one of them is killed, with all that it started, and started again.
+
+    Each has more to do than it may at a time, so that there is always something for the other.
+    """
     elsewhere = unshared("--pid", "--fork", "--mount-proc", "--kill-child")
     schedules = {
         **{f"often{number}": "trigger: {interval: 1 s}\nexperiment: works\nretry: 5" for number in range(3)},
         "queue": "trigger: {interval: 9 s}\nexperiment: works\noverlap: queue\nretry: 5",
     }
-    with running_production(tmp_path, schedules) as production:
+    with running_production(tmp_path, schedules, files=ONE_AT_A_TIME) as production:
         production.meet()
         here = production.start()
         there = production.start_unlocked(*elsewhere)

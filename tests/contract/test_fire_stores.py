@@ -146,7 +146,7 @@ def test_a_fire_and_its_run_are_written_together(store: Store) -> None:
     assert store.fires.fire(made.key) == made
     assert store.get("r1") == record
     assert store.spec("r1") is None
-    assert store.fires.active() == [Active(made, Attempt("r1", RunStatus.STARTING))]
+    assert store.fires.active() == [Active(made, Attempt("r1", RunStatus.STARTING, starter=STARTER))]
 
 
 def test_act_gives_back_what_was_decided(store: Store) -> None:

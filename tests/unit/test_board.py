@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from kit._process import ProcessId
 from kit.alerting import AlertKind, AlertPolicy
 from kit.board import REMOVED, Board, Moves, request
 from kit.errors import ExitCode
@@ -910,6 +911,22 @@ def test_what_an_engine_has_does_not_count_for_this_machine_but_keeps_its_slots(
     world.end("a", RunStatus.FAILED)
     world.turn(63)
     assert world.fires("c") == {60: RUNNING}
+
+
+def test_what_another_machine_started_does_not_count_for_this_one() -> None:
+    world = seen(*(hourly(name) for name in "abcd"), max_runs=1)
+    world.turn(60)
+    there = ProcessId(7, 1, "another boot")
+    world.turn(61, starter=there)
+    assert [world.fires(name)[60] for name in "abcd"] == [RUNNING, RUNNING, PENDING, PENDING]
+    world.turn(62)
+    world.turn(62, starter=there)
+    assert [world.fires(name)[60] for name in "abcd"] == [RUNNING, RUNNING, PENDING, PENDING]
+    world.end("b")
+    world.turn(63)
+    assert [world.fires(name)[60] for name in "acd"] == [RUNNING, PENDING, PENDING], "that place is over there"
+    world.turn(64, starter=there)
+    assert [world.fires(name)[60] for name in "acd"] == [RUNNING, RUNNING, PENDING]
 
 
 def test_priority_goes_first() -> None:
