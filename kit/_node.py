@@ -1,10 +1,12 @@
 """One copy of a run on a machine that an engine chose: it takes the lease, restores the project, and supervises.
 
     python -P -m kit._node RUN_FOLDER [--scratch FOLDER] [--job ID] [--listen [--stop-after SECONDS]]
+    python -P -m kit._node --parcel FOLDER ...
 
 It needs the run's folder, the repository and the store, and nothing of whoever submitted it: neither its process nor
-its working tree. The engine may start this again for the same run, while the one before still lives or after it was
-asked to make room: the run goes on from its last checkpoint.
+its working tree. A parcel has the former two; what is made of it is gone when all is told. The engine may start this
+again for the same run, while the one before still lives or after it was asked to make room: the run goes on from its
+last checkpoint.
 """
 
 from __future__ import annotations
@@ -13,19 +15,25 @@ import argparse
 import contextlib
 import hashlib
 import os
+import shutil
+import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from kit import _clock, checkpoints, worktrees
 from kit._files import write_atomic
 from kit._process import ProcessId, boot_id, is_alive, this_process
+from kit.crash import secrets_of
 from kit.errors import ExitCode, HostError, KitError
 from kit.executors import _copies
 from kit.executors._lease import LEASE_SECONDS, Lease
 from kit.executors._listening import listen
+from kit.executors._logs import echoed
+from kit.executors._parcel import unpack
 from kit.executors._ray_code import carried
 from kit.executors._supervisor import Supervisor
 from kit.executors._telling import tell_tracker
@@ -42,32 +50,57 @@ from kit.trackers.spool import last_metrics, params_of
 __all__ = ["main"]
 
 _LOOK = 1.0
+_TELLING = 600.0
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="kit._node")
-    parser.add_argument("run", type=Path)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("run", type=Path, nargs="?")
+    what.add_argument("--parcel", type=Path)
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--job", default=os.environ.get("SLURM_JOB_ID"))
     parser.add_argument("--listen", action="store_true")
     parser.add_argument("--stop-after", type=float)
     options = parser.parse_args(arguments)
-    run = RunPaths(options.run)
+    options.scratch = options.scratch or Path(tempfile.gettempdir())
     try:
-        launch = from_json(run.launch.read_bytes(), Launch)
-        os.chdir(launch.project_root)
-        project = open_project(Path(launch.project_root), patience=RUN_PATIENCE)
-        before = project.store.get(launch.run_id)
-        _refuse_distant_file(project, before)
-        record = project.store.lease(launch.run_id, at=_clock.now(), holder=this_process())
-    except IllegalTransition:
-        return ExitCode.OK  # it has ended by now: this copy was started for nothing
+        if options.parcel is None:
+            return _run(RunPaths(options.run), options)
+        with _unpacked(options.parcel, options.scratch) as run:
+            return _run(run, options)
     except KitError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_code
+
+
+@contextlib.contextmanager
+def _unpacked(parcel: Path, scratch: Path) -> Iterator[RunPaths]:
+    """What is in a parcel, for as long as the block lasts; but what was not told of stays."""
+    opened = unpack(parcel, scratch)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, opened.folder, ignore_errors=True)
+        try:
+            yield opened.run
+        except _Untold:
+            stack.pop_all()
+            raise
+
+
+def _run(run: RunPaths, options: argparse.Namespace) -> int:
+    """See this copy of the run through; gives the job's exit code."""
+    launch = from_json(run.launch.read_bytes(), Launch)
+    os.chdir(launch.project_root)
+    project = open_project(Path(launch.project_root), patience=RUN_PATIENCE)
+    before = project.store.get(launch.run_id)
+    _refuse_distant_file(project, before)
+    try:
+        record = project.store.lease(launch.run_id, at=_clock.now(), holder=this_process())
+    except IllegalTransition:
+        return ExitCode.OK  # it has ended by now: this copy was started for nothing
     if options.listen:
         listen(run, stop_after=options.stop_after)
-    return _Copy(project, run, launch, record, options.job).run(before, options.scratch or Path(tempfile.gettempdir()))
+    return _Copy(project, run, launch, record, options).run(before)
 
 
 def _refuse_distant_file(project: Project, record: RunRecord) -> None:
@@ -88,21 +121,31 @@ def _machine(boot: str) -> str:
 class _Copy:
     """This copy of the run."""
 
-    def __init__(self, project: Project, run: RunPaths, launch: Launch, record: RunRecord, job: str | None) -> None:
+    def __init__(
+        self, project: Project, run: RunPaths, launch: Launch, record: RunRecord, options: argparse.Namespace
+    ) -> None:
         self._project = project
         self._run = run
         self._launch = launch
         self._record = record
-        self._job = job
+        self._job: str | None = options.job
+        self._scratch: Path = options.scratch
+        self._is_alone = options.parcel is not None
         self._token = record.token or 1
-        self._lease = Lease(run, self._token)
+        self._lease = Lease(run, self._token, by_signal=self._is_alone)
 
-    def run(self, before: RunRecord, scratch: Path) -> int:
+    def run(self, before: RunRecord) -> int:
         """See it through; gives the job's exit code."""
+        code = self._seen_through(before)
+        if self._is_alone:
+            self._tell_all()
+        return code
+
+    def _seen_through(self, before: RunRecord) -> int:
         try:
             if not self._outlived(before):
                 return ExitCode.OK
-            stop, warned, step = self._supervised(scratch)
+            stop, warned, step = self._supervised()
         except (KitError, OSError) as error:
             text = error.what if isinstance(error, KitError) else str(error)
             print(mask(str(error)), file=sys.stderr)  # noqa: T201
@@ -122,10 +165,10 @@ class _Copy:
                 return False
         return True
 
-    def _supervised(self, scratch: Path) -> tuple[Stop | None, bool, int]:
+    def _supervised(self) -> tuple[Stop | None, bool, int]:
         """Supervise it; gives why it was stopped, whether by its time limit, and the checkpoint that it began from."""
         spec = from_json(self._run.spec.read_bytes(), RunSpec)
-        place = scratch / f"kit-{hashlib.sha256(os.fsencode(self._project.root)).hexdigest()[:12]}"
+        place = self._scratch / f"kit-{hashlib.sha256(os.fsencode(self._project.root)).hexdigest()[:12]}"
         copy = _copies.begin(self._run, self._token)
         found = checkpoints.latest(copy)
         with worktrees.restored(self._project, spec, f"{spec.run_id}-{self._token}", under=place) as restored:
@@ -140,7 +183,8 @@ class _Copy:
             )
             write_atomic(copy.launch, to_json(launch))
             supervisor = Supervisor(copy, launch, lease=self._lease)
-            supervisor.supervise()
+            with echoed(copy, secrets_of(spec).mask) if self._is_alone else contextlib.nullcontext():
+                supervisor.supervise()
         with contextlib.suppress(OSError):  # other copies may be there
             place.rmdir()
         if supervisor.stopped not in {Stop.INTERRUPTED, Stop.FENCED}:
@@ -180,9 +224,33 @@ class _Copy:
             )
         except IllegalTransition:
             return
+        self._tell()
+
+    def _tell(self) -> None:
         telling = tell_tracker(self._run, self._project.root)
         while telling.poll() is None:
             time.sleep(0.1)
+
+    def _tell_all(self) -> None:
+        """Where nobody else has what the run left: see that its tracker gets it.
+
+        Raises:
+            _Untold: If it does not take it.
+        """
+        until = time.monotonic() + _TELLING
+        while (record := self._project.store.get(self._launch.run_id)).status.is_terminal:
+            if record.tracked or record.token != self._token:
+                return
+            if time.monotonic() > until:
+                raise _Untold(
+                    "MLflow does not take what the run left", where=f"{socket.gethostname()}:{self._run.root}"
+                )
+            self._tell()
+            time.sleep(_LOOK)
+
+
+class _Untold(HostError):
+    """What a run left is still only where it ran."""
 
 
 def _is_gone(holder: ProcessId, record: RunRecord) -> bool:

@@ -101,6 +101,16 @@ class RunPaths:
         return self.root / "cancelled"
 
     @property
+    def elsewhere(self) -> Path:
+        """There as long as what the run leaves is on another machine, which tells the tracker of it."""
+        return self.root / "elsewhere"
+
+    @property
+    def is_told_from_here(self) -> bool:
+        """Whether what the tracker is told of it is here."""
+        return self.spec.exists() and not self.elsewhere.exists()
+
+    @property
     def asked(self) -> Path:
         """Which places of the task asked for what a check holds fixed."""
         return self.root / "asked.jsonl"

@@ -135,6 +135,7 @@ def end(project: Project, record: RunRecord, outcome: Outcome) -> RunRecord:
             params=params_of(run.spool),
             token=record.token,  # a copy that began since then is not judged
         )
+        run.elsewhere.unlink(missing_ok=True)  # nobody there will tell of it
         if run.spec.exists():
             tell_tracker(run, project.root)
         elif record.commit is None:  # not even planned
@@ -150,7 +151,7 @@ def _remind_tracker(project: Project) -> None:
     with contextlib.suppress(FileNotFoundError):
         if not waiting or time.time() - mark.stat().st_mtime < _REMINDED_EVERY:
             return
-    if any(project.paths.run(record.run_id).spec.exists() for record in waiting):
+    if any(project.paths.run(record.run_id).is_told_from_here for record in waiting):
         mark.touch()
         tell_tracker_of_all(project.paths)
 

@@ -29,7 +29,7 @@ _KINDS: tuple[Literal["slurm", "ray"], ...] = ("slurm", "ray")
 
 _ONLY = {
     "slurm": {"partition", "account", "qos", "options"},
-    "ray": {"address", "env", "restarts", "autoscales"},
+    "ray": {"address", "env", "delivery", "restarts", "autoscales"},
 }
 """Settings that mean something to one of them alone."""
 
@@ -51,6 +51,7 @@ class ExecutorSettings:
         warning: Seconds before a job's time limit at which its run is asked to stop, to go on in another job.
         address: Where Ray is asked, such as `http://head:8265`; None for RAY_ADDRESS, or a cluster of this machine.
         env: More variables of the submitter's that a Ray job gets, by name. Whoever may ask Ray can read them.
+        delivery: How a Ray job gets the project: `shared` files, or by `upload` of what the run needs.
         restarts: How often a Ray job is submitted again whose node is gone.
         autoscales: Whether the Ray cluster adds nodes by itself, so that what no node has now is waited for.
         cpus: What a job gets if its experiment does not say; as `gpus`, `memory` and `time`.
@@ -67,6 +68,7 @@ class ExecutorSettings:
     warning: _Count = 60
     address: str | None = None
     env: tuple[str, ...] = ()
+    delivery: Literal["shared", "upload"] = "shared"
     restarts: _Restarts = 3
     autoscales: bool = False
     cpus: int | None = None

@@ -172,7 +172,7 @@ def backlog(project: Project) -> list[RunRecord]:
     return [
         record
         for record in project.store.runs(query)
-        if record.began and project.paths.run(record.run_id).spec.exists()
+        if record.began and project.paths.run(record.run_id).is_told_from_here
     ]
 
 

@@ -23,11 +23,13 @@ class Lease:
 
     Attributes:
         run: The run's own folder, which is not the copy's.
+        by_signal: Whether SIGTERM means that the run is cancelled, and not just that the job is to make room.
         until: When it runs out, on this process's own clock.
     """
 
     run: RunPaths
     token: int
+    by_signal: bool = False
     until: float = field(default_factory=lambda: time.monotonic() + LEASE_SECONDS)
 
     def is_held(self, store: Store, process: ProcessId | None) -> bool:
@@ -49,6 +51,10 @@ class Lease:
 
     def has_run_out(self) -> bool:
         return time.monotonic() >= self.until
+
+    def means_cancel(self, *, asked: bool) -> bool:
+        """Whether a signal that came, SIGTERM if it was `asked` to stop, means that the run is cancelled."""
+        return self.is_cancelled or (asked and self.by_signal)
 
     @property
     def is_cancelled(self) -> bool:

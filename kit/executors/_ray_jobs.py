@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.errors import HostError
@@ -93,19 +95,30 @@ class RayJobs:
 
             return Client(self._given)
 
-    def submit(self, job: str, entrypoint: str, resources: Resources, variables: dict[str, str]) -> None:
+    def submit(
+        self,
+        job: str,
+        entrypoint: str,
+        resources: Resources,
+        variables: dict[str, str],
+        folder: Path | None = None,
+    ) -> None:
         """Submit this job, unless it is there: nothing is different then.
+
+        Args:
+            folder: What is uploaded, for the job to begin in.
 
         Raises:
             HostError: If the cluster cannot be asked, or refuses.
         """
         client = self._client
+        environment = {"env_vars": variables} | ({} if folder is None else {"working_dir": str(folder)})
         with _refusals(self._given):
             try:
                 client.submit_job(
                     entrypoint=entrypoint,
                     submission_id=job,
-                    runtime_env={"env_vars": variables},
+                    runtime_env=environment,
                     entrypoint_num_cpus=resources.cpus,
                     entrypoint_num_gpus=resources.gpus or None,
                     entrypoint_memory=resources.memory,
@@ -130,6 +143,32 @@ class RayJobs:
             if job.run_id in found:
                 found[job.run_id].append(job)
         return found
+
+    def printed(self, job: str) -> str:
+        """What it printed by now.
+
+        Raises:
+            HostError: If it cannot be asked.
+        """
+        client = self._client
+        with _refusals(self._given):
+            said: str = client.get_job_logs(job)
+        return said
+
+    def followed(self, job: str) -> Iterator[str]:
+        """What it prints, in pieces, until it has ended.
+
+        Raises:
+            HostError: If it cannot be asked, or does not answer to the end.
+        """
+        pieces = self._client.tail_job_logs(job)
+
+        async def following() -> str | None:
+            return await anext(pieces, None)
+
+        with _refusals(self._given), asyncio.Runner() as runner:
+            while (piece := runner.run(following())) is not None:
+                yield piece
 
     def stop(self, job: str) -> None:
         """Have Ray stop it.

@@ -169,6 +169,8 @@ class Supervisor:
             if now >= beat:
                 beat = now + _HEARTBEAT
                 self._beat()
+        if self._lease is not None:  # an engine signals a whole run at once: it may have ended before this was heard
+            self._wait(time.monotonic())
         self._copy(log)
 
     def _set_deadline(self) -> None:
@@ -223,7 +225,7 @@ class Supervisor:
         received = self._wakeup.recv(64)
         asked = sum(number in {signal.SIGTERM, signal.SIGINT, signal.SIGHUP} for number in received)
         self.warned |= signal.SIGUSR1 in received  # the job is near its time limit
-        if self._lease is not None and not self._lease.is_cancelled and (asked or self.warned):
+        if self._lease is not None and (asked or self.warned) and not self._lease.means_cancel(asked=bool(asked)):
             self._ask_to_stop(Stop.INTERRUPTED)
         elif asked:
             self._cancel(at_once=self.stopped is not None or asked > 1)

@@ -33,6 +33,7 @@ __all__ = [
     "mend",
     "params_of",
     "points_of",
+    "relocate",
 ]
 
 Point: TypeAlias = tuple[str, float, int, float]
@@ -289,6 +290,22 @@ def _batches(lines: Iterable[_Line]) -> Iterator[list[Entry]]:
         points += more
     if batch:
         yield batch
+
+
+def relocate(run: RunPaths, old: Path, new: Path) -> None:
+    """Have a spool that came from elsewhere name files where they are now: what lay in `old` lies in `new`.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        written = run.spool.read_bytes()
+        sent = int(run.sent.read_text()) if run.sent.exists() else 0
+        before, rest = (
+            part.replace(f"{old}/".encode(), f"{new}/".encode()) for part in (written[:sent], written[sent:])
+        )
+        write_atomic(run.spool, before + rest)
+        write_atomic(run.sent, str(len(before)))
 
 
 def mend(run: RunPaths) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from kit import _clock
 from kit._process import ProcessId, identify, is_alive, this_process
+from kit.errors import ExitCode
 from kit.executors._token import take
-from kit.models import MetricPoint, Origin, RunRecord
-from kit.outcomes import NEVER_STARTED
+from kit.models import MetricPoint, Origin, RunRecord, to_json
+from kit.outcomes import NEVER_STARTED, Outcome
 from kit.project import Project, open_project
-from kit.recovery import awaits_engine, recover
+from kit.recovery import awaits_engine, end, recover
 from kit.states import RunStatus
 from kit.trackers import Metrics
 from kit.trackers.spool import Spool
@@ -120,6 +121,16 @@ def test_an_engine_is_asked_for_what_it_has_and_nobody_hears(opened: Project, si
     assert awaits_engine(opened, now + timedelta(seconds=silent)) == asked
     opened.store.transition("a1", RunStatus.CANCELLED, at=now)
     assert not awaits_engine(opened, now + timedelta(days=1))
+
+
+def test_a_run_that_was_elsewhere_is_told_of_from_here_once_it_was_settled_here(opened: Project) -> None:
+    made = add(opened, "abc123", status=RunStatus.RUNNING)
+    run = opened.paths.run("abc123")
+    run.spec.write_bytes(to_json(spec(project_root=str(opened.root))))
+    run.elsewhere.touch()
+    assert not run.is_told_from_here
+    ended = end(opened, made, Outcome(RunStatus.LOST, ExitCode.RUN, "its node is gone"))
+    assert (ended.status, run.is_told_from_here) == (RunStatus.LOST, True)
 
 
 def test_the_time_a_run_was_queued_does_not_count(opened: Project) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kit import vcs
 from kit._files import write_atomic
 from kit._process import this_process
 from kit.errors import HostError
@@ -23,8 +24,8 @@ from kit.resources import Resources
 from kit.settings import ExecutorSettings
 from kit.states import RunStatus
 from kit.stores import MemoryStore
-from tests.factories import INSTANT, record, spec
-from tests.support import closed_port, until
+from tests.factories import INSTANT, record, snapshot, spec
+from tests.support import closed_port, new_project, until
 
 DIED, IN_VAIN = "JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"
 
@@ -35,10 +36,20 @@ class Listing(RayJobs):
 
     jobs: list[Job] = field(default_factory=list)
     submitted: dict[str, tuple[str, Resources, dict[str, str]]] = field(default_factory=dict)
+    uploaded: dict[str, set[str]] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
 
-    def submit(self, job: str, entrypoint: str, resources: Resources, variables: dict[str, str]) -> None:
+    def submit(
+        self,
+        job: str,
+        entrypoint: str,
+        resources: Resources,
+        variables: dict[str, str],
+        folder: Path | None = None,
+    ) -> None:
         self.submitted.setdefault(job, (entrypoint, resources, variables))
+        if folder is not None:
+            self.uploaded[job] = {path.name for path in folder.iterdir()}
 
     def find(self, run_ids: Sequence[str]) -> dict[str, list[Job]]:
         return dict.fromkeys(run_ids, self.jobs)
@@ -95,8 +106,8 @@ def test_a_run_is_one_job_whose_name_follows_from_it(place: Place) -> None:
     assert resources == Resources(1, 1, 2**30, 600.0)  # one CPU at least, else it would be on the head
     lines = entrypoint.splitlines()
     assert lines[:2] == [f"cd {place.paths.root} || exit 3", "module load cuda"]
-    assert lines[2].startswith(f"exec {sys.executable} -P -m kit._node {place.paths.run('abc123').root}")
-    assert '--job=kit-abc123-1 --listen --stop-after=540 --scratch "$FAST"' in lines[2]  # a minute before
+    how = '--job=kit-abc123-1 --listen --stop-after=540 --scratch "$FAST"'  # a minute before
+    assert lines[2].startswith(f"exec {sys.executable} -P -m kit._node {how} {place.paths.run('abc123').root} >>")
     assert int(variables["RAY_JOB_STOP_WAIT_TIME_S"]) > Launch("", "").limits.grace  # of `ray job stop`, typed by hand
 
 
@@ -134,6 +145,70 @@ def test_what_ray_says_of_a_run(
 def test_a_head_that_knows_nothing_of_a_job_it_had_is_given_it_again(place: Place) -> None:
     assert place.word(job="kit-abc123-1", token=1)[1]
     assert not place.word(job="kit-abc123-2", token=2)[1]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "known", "again"),
+    [
+        ([("FAILED", DIED)], {"token": 1}, False),
+        ([("FAILED", IN_VAIN)], {}, True),
+        ([], {"job": "kit-abc123-1"}, True),
+        ([], {"job": "kit-abc123-1", "token": 1}, False),
+    ],
+)
+def test_an_uploaded_run_is_submitted_again_only_if_it_never_began(
+    tmp_path: Path, jobs: list[tuple[str, str | None]], known: dict[str, object], again: bool
+) -> None:
+    place = made_place(tmp_path, ExecutorSettings("ray", delivery="upload"))
+    for number, (state, trouble) in enumerate(jobs, start=1):
+        place.job(number, state, trouble)
+    assert place.word(**known)[1] is again
+
+
+def test_an_uploaded_run_hears_only_from_ray_that_it_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = made_place(tmp_path, ExecutorSettings("ray", delivery="upload"))
+    place.job(1, "FAILED", IN_VAIN)
+    place.job(2, "RUNNING")
+    begun = replace(place.store.get("abc123"), supervisor=this_process())
+    place.executor.cancel(begun)
+    assert place.listing.stopped == ["kit-abc123-2"]
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{closed_port()}")
+    place.executor._jobs = RayJobs(None)
+    with pytest.raises(HostError, match="no Ray cluster answers"):
+        place.executor.cancel(begun)
+
+
+def test_the_log_of_a_job_that_ray_has_forgotten_is_said_to_be_elsewhere(tmp_path: Path) -> None:
+    place = made_place(tmp_path, ExecutorSettings("ray", delivery="upload"))
+    assert list(place.executor.logs("abc123")) == [], "it was never submitted"
+    place.store.attach("abc123", job="kit-abc123-1")
+    with pytest.raises(HostError, match="Ray knows no job") as refused:
+        list(place.executor.logs("abc123"))
+    assert "MLflow" in str(refused.value)
+
+
+def test_what_could_not_be_uploaded_is_as_if_it_had_never_been_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = new_project(tmp_path / "tiny")
+    place = made_place(root, ExecutorSettings("ray", delivery="upload", autoscales=True))
+    code = vcs.snapshot(root, "abc123", max_bytes=1000)
+    made = spec(snapshot=snapshot(code=code), tracking_uri="http://mlflow", project_root=str(root))
+    place.paths.run("abc123").spec.write_bytes(to_json(made))
+    monkeypatch.setenv("KIT_STORE", "postgresql://me@db/kit")
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{closed_port()}")
+    launch = Launch("abc123", str(root))
+    listing, place.executor._jobs = place.executor._jobs, RayJobs(None)
+    with pytest.raises(HostError, match="no Ray cluster answers"):
+        place.executor.submit(launch)
+    assert place.paths.run("abc123").is_told_from_here
+    place.executor._jobs = listing
+    place.executor.submit(launch)
+    assert place.listing.uploaded == {"kit-abc123-1": {"parcel.json", "repository.tar", "run"}}
+    assert not place.paths.run("abc123").is_told_from_here
+    assert place.listing.submitted["kit-abc123-1"][0].splitlines()[0] == 'kit_parcel="$PWD"'
 
 
 def test_what_a_job_said_last_is_why_it_ended(place: Place) -> None:
