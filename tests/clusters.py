@@ -18,7 +18,10 @@ from kit.stores.base import RunQuery
 from tests.conftest import write
 from tests.support import Done, environment, kit, mlflow_runs, new_project, start_kit, until
 
-__all__ = ["FILES", "ClusterPlace"]
+__all__ = ["FILES", "TRIALS", "ClusterPlace"]
+
+TRIALS = 60
+"""Of the sweep that loses a node: more than all nodes have room for at a time."""
 
 FILES = {
     "src/tiny/tasks.py": """
