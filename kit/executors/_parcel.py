@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tarfile
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, cast
 
 from kit import _git, vcs
 from kit._files import write_atomic
-from kit.errors import HostError, from_os_error
+from kit.errors import HostError, KitError, from_os_error
 from kit.models import Launch, RunSpec, from_json, masked, to_json
 from kit.paths import ProjectPaths, RunPaths
 from kit.stores.opening import read_settings, server_of
@@ -24,7 +23,7 @@ from kit.trackers.spool import relocate
 
 __all__ = ["Unpacked", "expect_servers", "pack", "unpack"]
 
-_NOTE, _REPOSITORY, _RUN = "parcel.json", "repository.tar", "run"
+_NOTE, _REPOSITORY, _RUN = "parcel.json", Path("repository.zip"), "run"
 _REF = "refs/kit/parcel"
 _LEFT = shutil.ignore_patterns("masked", "settle.lock", "supervisor.log", "cancelled", "elsewhere", "taken")
 """What belongs to the machine that the run's folder is on."""
@@ -35,7 +34,7 @@ class _Note:
     """What is in a parcel.
 
     Attributes:
-        top: The name of the folder that is the repository.
+        top: The name of the folder that is the repository: a project that says no name has it, also in the store.
         place: Where in it the project lies.
     """
 
@@ -72,8 +71,7 @@ def pack(project: ProjectPaths, run: RunPaths, into: Path) -> None:
             repository = Path(made)
             _git.run(repository, "init", "--quiet")
             _git.run(repository, "fetch", "--quiet", "--depth=1", "--no-tags", top.as_uri(), f"{commit}:{_REF}")
-            with tarfile.open(into / _REPOSITORY, "w") as archive:
-                archive.add(repository / ".git", ".git")
+            shutil.make_archive(str(into / _REPOSITORY.stem), "zip", repository, ".git")
         shutil.copytree(run.root, into / _RUN, symlinks=True, ignore=_LEFT)
     except OSError as error:
         raise from_os_error(error) from error
@@ -109,23 +107,30 @@ def unpack(parcel: Path, under: Path) -> Unpacked:
         note = from_json((parcel / _NOTE).read_bytes(), _Note)
         under.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"kit-{note.run_id}-", dir=under))
-        top = folder / note.top  # a project that says no name has its folder's, also in the store
-        with tarfile.open(parcel / _REPOSITORY) as archive:
-            archive.extractall(top, filter="data")
-        _git.run(top, "checkout", "--quiet", "--detach", _REF)
-        paths = ProjectPaths((top / note.place).resolve())
-        paths.create_state()
-        run = paths.run(note.run_id)
-        shutil.copytree(parcel / _RUN, run.root, symlinks=True)
-        spec = from_json(run.spec.read_bytes(), RunSpec)
-        for spool in run.root.glob("copies/*/*/spool.jsonl"):
-            relocate(RunPaths(spool.parent), Path(spec.project_root), paths.root)
     except OSError as error:
         raise from_os_error(error) from error
-    launch = from_json(run.launch.read_bytes(), Launch)
+    try:
+        return Unpacked(folder, _make(parcel, note, folder / note.top))
+    except (KitError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise from_os_error(error) from error
+        raise
+
+
+def _make(parcel: Path, note: _Note, top: Path) -> RunPaths:
+    shutil.unpack_archive(parcel / _REPOSITORY, top)
+    _git.run(top, "checkout", "--quiet", "--detach", _REF)
+    paths = ProjectPaths((top / note.place).resolve())
+    paths.create_state()
+    run = paths.run(note.run_id)
+    shutil.copytree(parcel / _RUN, run.root, symlinks=True)
+    spec, launch = from_json(run.spec.read_bytes(), RunSpec), from_json(run.launch.read_bytes(), Launch)
+    for spool in run.root.glob("copies/*/*/spool.jsonl"):
+        relocate(RunPaths(spool.parent), Path(spec.project_root), paths.root)
     write_atomic(run.spec, to_json(_moved(spec, str(paths.root))), mode=0o600)
     write_atomic(run.launch, to_json(replace(launch, project_root=str(paths.root))))
-    return Unpacked(folder, run)
+    return run
 
 
 def _moved(spec: RunSpec, root: str) -> RunSpec:

@@ -163,3 +163,12 @@ def test_a_folder_that_is_no_parcel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HostError):
         unpack(tmp_path, tmp_path / "scratch")
     assert not (tmp_path / "scratch").exists()
+
+
+def test_one_that_is_torn_leaves_nothing(tmp_path: Path) -> None:
+    root = new_project(tmp_path / "tiny")
+    parcel = packed(root, planned(root), tmp_path / "parcel")
+    (parcel / "run" / "launch.json").unlink()
+    with pytest.raises(HostError):
+        unpack(parcel, tmp_path / "scratch")
+    assert not [*(tmp_path / "scratch").iterdir()]

@@ -206,7 +206,7 @@ def test_what_could_not_be_uploaded_is_as_if_it_had_never_been_tried(
     assert place.paths.run("abc123").is_told_from_here
     place.executor._jobs = listing
     place.executor.submit(launch)
-    assert place.listing.uploaded == {"kit-abc123-1": {"parcel.json", "repository.tar", "run"}}
+    assert place.listing.uploaded == {"kit-abc123-1": {"parcel.json", "repository.zip", "run"}}
     assert not place.paths.run("abc123").is_told_from_here
     assert place.listing.submitted["kit-abc123-1"][0].splitlines()[0] == 'kit_parcel="$PWD"'
 
