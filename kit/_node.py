@@ -179,7 +179,7 @@ class _Copy:
                 self._launch,
                 worktree=worktree,
                 token=self._token,
-                resumed=self._launch.resumed + self._token - 1,
+                resumed=self._launch.resumed + self._token - 1 - (self._launch.token or 0),
             )
             write_atomic(copy.launch, to_json(launch))
             supervisor = Supervisor(copy, launch, lease=self._lease)

@@ -154,7 +154,8 @@ class Launch:
         python: The interpreter that it needs; None for whichever there is.
         resumed: How many times the run was resumed.
         pdb: Whether someone waits at a terminal to look into it, should it crash.
-        token: Which copy of the run this is, where an engine may start a second one; None where there is only one.
+        token: Which copy of the run this is, where an engine may start a second one; None where there is only one. In
+            the run's own folder: how many there were before it was resumed.
     """
 
     run_id: str

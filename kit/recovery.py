@@ -105,12 +105,14 @@ def _goes_on(engine: Executor, record: RunRecord, word: Word) -> bool:
 
 
 def _is_over(project: Project, record: RunRecord, word: Word, now: datetime | None) -> bool:
-    if record.job is None and word.job is not None:  # who submitted it had no time to note it
+    # One that was resumed had a job before, which has ended.
+    is_its_own = record.job is not None or record.token is None or word.outcome is None
+    if record.job is None and word.job is not None and is_its_own:  # who submitted it had no time to note it
         project.store.attach(record.run_id, job=word.job)
     if word.outcome is None:
         return False
     # Who has claimed it may be about to submit it.
-    return word.job is not None or _silence(record, now or _clock.now()) > _PATIENCE
+    return (word.job is not None and is_its_own) or _silence(record, now or _clock.now()) > _PATIENCE
 
 
 def lose(project: Project, record: RunRecord, reason: str) -> RunRecord:

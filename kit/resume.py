@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -29,10 +30,11 @@ from kit.planning import launch_of, writing
 from kit.project import Project
 from kit.recorded import as_recorded, holds_secret
 from kit.redact import MASK
+from kit.settings import executor_settings
 from kit.states import IllegalTransition, RunStatus, check_resumption
 from kit.trackers.spool import mend
 
-__all__ = ["resume"]
+__all__ = ["resubmit", "resume"]
 
 _PATIENCE = 30.0
 """Seconds that telling the tracker of how the run ended may still take."""
@@ -77,6 +79,45 @@ def resume(
             handle = _start(project, again, python=environment.executable, interactive=interactive)
         watch(handle, again)
     return runs.ended(project, record.run_id)
+
+
+def resubmit(
+    project: Project, record: RunRecord, executor: str, *, tell: Callable[[str], None]
+) -> tuple[Handle, RunSpec]:
+    """Have an engine go on with a run, as `resume` does here; it has the run when this returns.
+
+    Args:
+        executor: Its name in `[tool.kit.executors]`.
+        tell: Called with each thing that a user should know before.
+
+    Returns:
+        The run under way, and what it is made from.
+
+    Raises:
+        UserError: As by `resume`; or if there is no such executor, or it gets nothing of what the run left.
+        ServiceError: As by `resume`.
+        HostError: If the disk refuses, or the engine does; the run has ended once more.
+    """
+    settings = executor_settings(project.settings, executor)
+    if settings is not None and settings.delivery == "upload":
+        fix = f"Go on with it here: `kit run --resume {record.run_id} --on local`."
+        raise UserError(f"{executor} has no folder of the project, where the run's checkpoints are", fix=fix)
+    spec, checkpoint = _resumable(project, record)
+    tell(f"run {record.run_id} goes on from its checkpoint of step {checkpoint.step}, on {executor}")
+    with _place(project, spec, tell) if holds_secret(spec.config) else nullcontext(project) as place:
+        config = _with_secrets(place, spec)
+    again = replace(spec, config=config, project_root=str(project.root), worktree=None, executor=executor)
+    engine, run = runs.executor_of(project, executor), project.paths.run(spec.run_id)
+    _claim(project, spec.run_id)
+    with _or_given_up(project, spec):
+        # Copies are counted over the whole life of a run; which of them are of this time it is told.
+        token = project.store.get(spec.run_id).token
+        launch = replace(launch_of(again, resumed=runs.resumed(project, spec.run_id) + 1), token=token)
+        with writing():
+            write_atomic(run.launch, to_json(launch))
+            write_atomic(run.spec, to_json(again), mode=0o600)
+        project.store.hand_over(spec.run_id, executor, at=_clock.now(), starter=this_process())
+        return engine.submit(launch), again
 
 
 def _resumable(project: Project, record: RunRecord) -> tuple[RunSpec, Checkpoint]:

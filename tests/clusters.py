@@ -9,7 +9,7 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 from kit import _clock
-from kit._process import marked
+from kit._process import is_alive, marked
 from kit.fires import FireQuery
 from kit.models import RunRecord
 from kit.project import Project, open_project
@@ -87,12 +87,22 @@ class ClusterPlace:
         until(lambda: self.record(run_id).status.is_terminal, f"the end of {run_id}")
         return self.record(run_id)
 
+    def gone(self, run_id: str) -> RunRecord:
+        """It has ended, and so has what supervised it, which tells its tracker last."""
+        supervisor = self.ended(run_id).supervisor
+        assert supervisor is not None
+        until(lambda: not is_alive(supervisor), f"the supervisor of {run_id} to leave")
+        return self.record(run_id)
+
     def log(self, run_id: str) -> str:
         log = self.project.paths.run(run_id).log
         return log.read_text() if log.exists() else ""
 
+    def records(self) -> list[RunRecord]:
+        return self.project.store.runs(RunQuery())
+
     def trials(self) -> list[RunRecord]:
-        return [record for record in self.project.store.runs(RunQuery()) if record.origin.kind == "sweep"]
+        return [record for record in self.records() if record.origin.kind == "sweep"]
 
     def schedule(
         self, name: str, *overrides: str, trigger: str = "{interval: 1 h}", on: str = "", more: str = ""
@@ -135,6 +145,33 @@ class ClusterPlace:
             until(lambda: self.record(record.run_id).tracked, "MLflow to know")  # noqa: B023
         mlflow = mlflow_runs(self.root)
         assert [mlflow[each.run_id].status for each in (lost, well)] == ["FAILED", "FINISHED"]
+
+    def expect_resumed(self) -> str:
+        """A run that was cancelled goes on there, and comes out as one that never was; gives its id."""
+        run_id = self.submit("experiment=steps", "steps=12", "pause=1")
+        folder = self.project.paths.run(run_id)
+        until(lambda: len([*folder.checkpoints.glob("step-*")]) > 2, "some checkpoints")
+        self.kit("cancel", run_id)
+        stopped = self.gone(run_id)
+        assert stopped.status is RunStatus.CANCELLED
+        reached = max(int(path.name[5:]) for path in folder.checkpoints.glob("step-*"))
+        tasks = self.root / "src/tiny/tasks.py"
+        text = tasks.read_text()
+        tasks.write_text("not Python any more")
+
+        said = self.kit("run", "--resume", run_id, "--follow")
+        tasks.write_text(text)
+        ended = self.record(run_id)
+        assert f"goes on from its checkpoint of step {reached}, on {self.on}" in said.err
+        assert f"begins at {reached + 1}\n" in said.out
+        assert (ended.status, ended.executor, ended.metrics["score"]) == (RunStatus.SUCCEEDED, self.on, 2.0)
+        assert ended.job != stopped.job
+        assert (ended.token or 0) > (stopped.token or 0)
+        until(lambda: self.record(run_id).tracked, "MLflow to know")
+        mine = mlflow_runs(self.root)[run_id]
+        assert (mine.status, mine.tags["kit.resumed"]) == ("FINISHED", "1")
+        assert mine.metrics["loss"] == [(step, 1.0 / (step + 1)) for step in range(12)]
+        return run_id
 
     def expect_swept(self, trials: int) -> None:
         """Every trial of `steps` once, as they come out here, and MLflow with the same."""

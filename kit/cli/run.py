@@ -118,7 +118,8 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         console(stderr=True).print(f"forked from process {os.getppid()}")
     of_sweep = _sweep.Asked(jobs, on_error, trials, time_budget, metric, maximize, slot or ())
     given: dict[str, object] = {"--resume": None if multirun else resume, "--schedule": schedule, "--cron": cron}
-    given |= {"-m": multirun or None, "--dry-run": dry_run or None, "--profile": profile or None, "--on": on}
+    given |= {"-m": multirun or None, "--dry-run": dry_run or None, "--profile": profile or None}
+    given |= {"--on": None if resume is not None else on}
     _refuse_together(given, {"--at": (at, "--schedule"), "--tz": (tz, "--cron")})
     if pdb:
         _check_terminal(given)
@@ -128,7 +129,8 @@ def run(  # noqa: PLR0913 - typer wants one parameter for each option
         fix = "It goes on as it was begun; leave it out, or start another run."
         _refuse_ignored("--resume", fix, overrides=overrides, name=name, tag=tag, note=note, timeout=timeout)
         _refuse_ignored("--resume", fix, **{"dry-run": dry_run or None, "profile": profile or None})
-        go_on = partial(_sweep.resume, asked=of_sweep) if multirun else _resume
+        _refuse_ignored("--resume", fix, on=on if multirun else None)
+        go_on = partial(_sweep.resume, asked=of_sweep) if multirun else partial(_resume, on=on, follow=follow)
         return go_on(project, resume, as_json=as_json)
     if schedule is not None:
         fix = "Write it into the schedule's file, or leave it out."
@@ -207,12 +209,19 @@ def _run_elsewhere(project: Project, spec: RunSpec, *, as_json: bool, follow: bo
 
     handle = runs.start(project, spec)
     _mention(spec.snapshot.code)
+    return _leave(project, handle, spec, as_json=as_json, follow=follow)
+
+
+def _leave(project: Project, handle: Handle, spec: RunSpec, *, as_json: bool, follow: bool) -> int:
+    """Say who has it, or show it until it ends."""
+    from kit import runs
+
     record, name = project.store.get(spec.run_id), runs.short(project, spec.run_id)
     if not follow:
         if as_json:
             print_json(record_json(record))
         else:
-            console().print(f"run {spec.run_id} is with {spec.executor}, as job {record.job}")
+            console().print(f"run {spec.run_id} is with {record.executor}, as job {record.job}")
             next_steps(["kit", "logs", "--follow", name], ["kit", "cancel", name])
         return ExitCode.OK
     output = sys.stderr if as_json else sys.stdout
@@ -229,12 +238,19 @@ def _run_elsewhere(project: Project, spec: RunSpec, *, as_json: bool, follow: bo
     return _finish(project, runs.ended(project, spec.run_id), spec, as_json=as_json)
 
 
-def _resume(project: Project, name: str, *, as_json: bool) -> int:
+def _resume(project: Project, name: str, *, on: str | None, as_json: bool, follow: bool) -> int:
     from kit import runs
     from kit.cli._watch import LogTail, watch
-    from kit.resume import resume
+    from kit.resume import resubmit, resume
+    from kit.settings import LOCAL
+
+    def tell(text: str) -> None:
+        console(stderr=True).print(f"note: {text}", soft_wrap=True)
 
     record = runs.find(project, name)
+    if (executor := on or record.executor or LOCAL) != LOCAL:
+        handle, spec = resubmit(project, record, executor, tell=tell)
+        return _leave(project, handle, spec, as_json=as_json, follow=follow)
     paths = project.paths.run(record.run_id)
     log = LogTail(paths.log)
     log.skip()
@@ -243,9 +259,6 @@ def _resume(project: Project, name: str, *, as_json: bool) -> int:
     def show(handle: Handle, spec: RunSpec) -> None:
         begun.append(spec)
         watch(handle, spec.name, paths, output=sys.stderr if as_json else sys.stdout, log=log)
-
-    def tell(text: str) -> None:
-        console(stderr=True).print(f"note: {text}", soft_wrap=True)
 
     ended = resume(project, record, watch=show, tell=tell)
     return _finish(project, ended, begun[0], as_json=as_json)

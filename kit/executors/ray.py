@@ -63,7 +63,8 @@ class RayExecutor:
             expect_servers(self._paths, run)
         if not self._settings.autoscales:
             self._jobs.expect_room(_needs(run))
-        self._submit(run, job_id(launch.run_id, 1))
+        before = self._jobs.find([launch.run_id])[launch.run_id] if launch.resumed else []
+        self._submit(run, job_id(launch.run_id, 1 + max((job.number for job in before), default=0)))
         return self.handle(launch.run_id)
 
     def handle(self, run_id: str) -> EngineHandle:

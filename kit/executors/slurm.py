@@ -48,7 +48,8 @@ class SlurmExecutor:
     def submit(self, launch: Launch, *, interactive: bool = False, attached: bool = True) -> EngineHandle:  # noqa: ARG002
         run = self._paths.run(launch.run_id)
         spec = from_json(run.spec.read_bytes(), RunSpec)
-        job = self._submit(launch.run_id, self._command(run, spec.resources), self._script(run))
+        command, script = self._command(run, spec.resources), self._script(run)
+        job = self._submit(launch.run_id, command, script, resumed=launch.resumed > 0)
         self._store.attach(launch.run_id, job=job)
         return self.handle(launch.run_id)
 
@@ -63,8 +64,8 @@ class SlurmExecutor:
                 return True
         return False
 
-    def _submit(self, run_id: str, command: list[str], script: str) -> str:
-        """Submit once, also if an answer is lost."""
+    def _submit(self, run_id: str, command: list[str], script: str, *, resumed: bool) -> str:
+        """Submit once, also if an answer is lost. One that was resumed has an older job, too, which has ended."""
         for pause in (*_TRIES, None):
             try:
                 return ask(*command, given=script).strip().partition(";")[0]
@@ -72,7 +73,8 @@ class SlurmExecutor:
                 if "controller" not in error.what and "timed out" not in error.what.lower():
                     raise
                 with contextlib.suppress(HostError):
-                    if (job := find_jobs([job_name(run_id)]).get(job_name(run_id))) is not None:
+                    job = find_jobs([job_name(run_id)]).get(job_name(run_id))
+                    if job is not None and (job.is_alive or not resumed):
                         return job.id
                 if pause is None:
                     raise

@@ -150,6 +150,11 @@ def test_a_run_on_a_cluster_comes_out_as_one_here_whatever_becomes_of_the_workin
     assert f"ray, job {there.job}" in place.kit("show", run_id).out
 
 
+def test_a_run_that_was_cancelled_goes_on_there(place: Place) -> None:
+    run_id = place.expect_resumed()
+    assert place.record(run_id).job == job_id(run_id, 2)
+
+
 def test_a_run_goes_along_into_the_workers_of_ray_train(place: Place) -> None:
     """They are on both nodes; what they import is the snapshot's, which lies on one of them."""
     write(place.root, LARGE)

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kit.errors import ExitCode
 from kit.executors._copies import folder_of
 from kit.executors._token import taken_by
 from kit.fires import FireQuery
@@ -183,6 +184,26 @@ def test_a_job_at_its_time_limit_goes_on_in_another(place: Place, how: str) -> N
     without = place.ended(waits)
     assert (without.status, without.exit_code) == (RunStatus.TIMED_OUT, 124)
     assert without.reason == "stopped at its job's time limit; it left no checkpoint to go on from"
+
+
+def test_a_run_that_was_cancelled_goes_on_there_or_here(place: Place) -> None:
+    run_id = place.expect_resumed()
+    assert f"run {run_id} has succeeded" in place.kit("run", "--resume", run_id, code=ExitCode.USER).err
+    begun = start_kit(place.root, "run", "experiment=steps", "steps=20", "pause=0.5", env=place.env)
+    (mine,) = until(lambda: [run for run in place.records() if run.run_id != run_id], "another run")
+    until(lambda: [*place.project.paths.run(mine.run_id).checkpoints.glob("step-*[0-9]")], "a checkpoint")
+    begun.send_signal(signal.SIGINT)
+    begun.communicate()
+    refused = place.kit("run", "--resume", "last", "--on", "slum", code=ExitCode.USER)
+    assert "there is no executor 'slum'" in refused.err
+    there = place.kit("run", "--resume", mine.run_id, "--on", "slurm", "--json").json()
+    assert (there["status"], there["executor"]) == ("queued", "slurm")
+    until(lambda: place.log(mine.run_id).count("begins at") == 2, "it to go on there")
+    place.kit("cancel", mine.run_id)
+    assert place.gone(mine.run_id).status is RunStatus.CANCELLED
+    here = place.kit("run", "--resume", "last", "--on", "local", "--json").json()
+    assert (here["status"], here["executor"]) == ("succeeded", None)
+    assert [step for step, _ in mlflow_runs(place.root)[here["run_id"]].metrics["loss"]] == [*range(20)]
 
 
 def test_a_scheduled_run_that_is_killed_there_is_tried_again_there(place: Place) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from kit import _clock
 from kit._process import ProcessId, identify, is_alive, this_process
 from kit.errors import ExitCode
 from kit.executors._token import take
+from kit.executors.base import Word
 from kit.models import MetricPoint, Origin, RunRecord, to_json
 from kit.outcomes import NEVER_STARTED, Outcome
 from kit.project import Project, open_project
@@ -121,6 +123,36 @@ def test_an_engine_is_asked_for_what_it_has_and_nobody_hears(opened: Project, si
     assert awaits_engine(opened, now + timedelta(seconds=silent)) == asked
     opened.store.transition("a1", RunStatus.CANCELLED, at=now)
     assert not awaits_engine(opened, now + timedelta(days=1))
+
+
+@dataclass
+class Engine:
+    """One that knows a job of every run, in this state."""
+
+    word: Word
+
+    def status(self, records: Sequence[RunRecord]) -> dict[str, Word]:
+        return {record.run_id: self.word for record in records}
+
+
+@pytest.mark.parametrize(
+    ("token", "silent", "status"),
+    [
+        (None, 20, RunStatus.CANCELLED),  # whoever submitted it had no time to note it
+        (3, 20, RunStatus.QUEUED),  # whoever resumed it may be about to submit it
+        (3, 70, RunStatus.CANCELLED),
+    ],
+)
+def test_the_job_that_a_resumed_run_had_before_says_nothing_of_it(
+    opened: Project, token: int | None, silent: float, status: RunStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = _clock.now()
+    made = replace(record(at=now - timedelta(days=1)), executor="slurm", heartbeat_at=now, token=token)
+    opened.store.create(spec(project_root=str(opened.root)), made)
+    word = Word("17", Outcome(RunStatus.CANCELLED, ExitCode.CANCELLED, "cancelled in SLURM"))
+    monkeypatch.setattr("kit.recovery.executor_named", lambda *_: Engine(word))
+    recover(opened, now + timedelta(seconds=silent))
+    assert opened.store.get("abc123").status is status
 
 
 def test_a_run_that_was_elsewhere_is_told_of_from_here_once_it_was_settled_here(opened: Project) -> None:
