@@ -136,6 +136,8 @@ def test_a_run_is_made_from_what_was_uploaded_and_leaves_its_results_on_the_serv
     assert "begins at 0\n" in place.printed(run_id)
     until(lambda: not [*place.scratch.iterdir()], "nothing to be left on the node")
     assert f"upload, job {there.job}" in place.kit("show", run_id).out
+    refused = place.kit("run", "--resume", run_id, "--on", "upload", code=ExitCode.USER)
+    assert "upload has no folder of the project" in refused.err
 
 
 def test_its_data_is_pulled_where_it_runs(place: Place, tmp_path: Path) -> None:
@@ -150,18 +152,33 @@ def test_its_data_is_pulled_where_it_runs(place: Place, tmp_path: Path) -> None:
     assert (place.ended(run_id).reason, place.record(run_id).metrics) == (None, {"rows": 3.0})
 
 
-def test_a_sweep_and_a_schedule_go_there_too(place: Place, server: Server) -> None:
+def test_a_sweep_goes_there_and_survives_the_store(place: Place, postgres: Postgres, server: Server) -> None:
     place.move()
-    sweep = place.kit("run", "-m", "--on", "upload", "experiment=steps", "x=1,2,3")
-    assert "Traceback" not in sweep.err
-    assert sorted(record.metrics["score"] for record in place.trials()) == [2.0, 4.0, 6.0]
+    sweep = start_kit(
+        place.root, "run", "-m", "--on", "upload", "experiment=steps", "x=0,1,2,3,4,5", "pause=1", env=place.env
+    )
+    for count in (1, 3):
+        until(lambda: [each.started_at for each in place.trials()].count(None) <= 6 - count, "trials")  # noqa: B023
+        postgres.stop(signal.SIGQUIT)  # as a crash
+        postgres.start()
+    _, err = sweep.communicate()
+    assert (sweep.returncode, "Traceback" in err) == (0, False), err
+    found = place.trials()
+    assert sorted(record.metrics["score"] for record in found) == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    assert {(record.status, record.tracked) for record in found} == {(RunStatus.SUCCEEDED, True)}
+    for record in found:
+        mine = tracked(server, record.run_id)
+        assert (mine.status, mine.metrics["loss"]) == ("FINISHED", [(step, 1.0 / (step + 1)) for step in range(3)])
+
+
+def test_a_schedule_goes_there_too(place: Place, server: Server) -> None:
+    place.move()
     place.schedule("day", "waits=0", trigger="{cron: 0 0 2 11 *}")
     fire = place.kit("run", "--schedule", "day", "--at", "2026-11-02T00:00:00+00:00")
     (attempt,) = place.attempts("day")
     assert "attempt 1 of 2026-11-02T00:00:00+00:00" in fire.out
     assert (attempt.status, attempt.executor, attempt.tracked) == (RunStatus.SUCCEEDED, "upload", True)
-    begun = [record.run_id for record in (*place.trials(), attempt)]
-    assert {mlflow_runs(server.folder)[run_id].status for run_id in begun} == {"FINISHED"}
+    assert tracked(server, attempt.run_id).status == "FINISHED"
 
 
 def test_it_can_be_followed_and_cancelled_from_here(place: Place, server: Server) -> None:
@@ -180,8 +197,12 @@ def test_it_can_be_followed_and_cancelled_from_here(place: Place, server: Server
 
 
 def test_one_at_its_time_limit_goes_on_from_its_checkpoint_in_another_upload(place: Place, server: Server) -> None:
-    run_id = place.submit("experiment=steps", "steps=12", "pause=1", "+resources.time=12")
+    run_id = place.submit("experiment=steps", "steps=12", "pause=1")
     place.move()
+    until(lambda: [*place.scratch.glob(f"**/{run_id}/checkpoints/step-*[0-9]")], "a checkpoint")
+    begun = place.record(run_id)
+    assert begun.supervisor is not None
+    os.kill(begun.supervisor.pid, signal.SIGUSR1)  # as `--stop-after` does by itself
     ended = place.ended(run_id)
     assert (ended.status, ended.metrics["score"], ended.token) == (RunStatus.SUCCEEDED, 2.0, 2), ended.reason
     assert ended.job == job_id(run_id, 2)
