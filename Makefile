@@ -75,7 +75,8 @@ test: torch ## Run the tests, but those that take minutes; ARGS="..." goes to py
 	pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not exhaustive" $(ARGS)
 
 test-slow: torch ## Run the tests that take minutes; what needs a cluster is one worker's
-	pytest -n $(JOBS) --dist loadgroup -m "slow and not exhaustive" $(ARGS)
+	pytest -n $(JOBS) --dist loadgroup -m "slow and not alone and not exhaustive" $(ARGS)
+	pytest -m "alone and not exhaustive" $(ARGS)
 
 test-exhaustive: torch ## Run the longest proofs, and more seeds: before a release
 	pytest -n $(JOBS) --dist load -m exhaustive $(ARGS)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Job", "RayJobs"]
 
 _SECONDS = 30.0
+_NODES = 10_000
+"""Ray lists no more at once."""
 _ALIVE = {"PENDING", "RUNNING"}
 _DIED = "JOB_SUPERVISOR_ACTOR_DIED"
 _NEVER_BEGAN = "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"
@@ -190,7 +192,9 @@ class RayJobs:
         with _refusals(self._given):
             from ray.util.state import list_nodes
 
-            nodes = list_nodes(client.get_address(), filters=[("state", "=", "ALIVE")], detail=True, timeout=_SECONDS)
+            # All of them: of those that live Ray gives none once a node has died, "due to data truncation".
+            known = list_nodes(client.get_address(), limit=_NODES, detail=True, timeout=_SECONDS)
+        nodes = [node for node in known if node.state == "ALIVE"]
         wanted = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory}
         for node in nodes:
             if all((node.resources_total or {}).get(name, 0) >= (amount or 0) for name, amount in wanted.items()):

@@ -286,6 +286,8 @@ def test_a_run_goes_on_when_the_head_is_gone_and_another_one_knows_nothing_of_it
     assert series == [(step, 1.0 / (step + 1)) for step in range(20)]
 
 
+@pytest.mark.alone
+@pytest.mark.timeout(1800)
 def test_a_sweep_survives_a_node_and_its_own_command(place: Place) -> None:
     values = ",".join(map(str, range(TRIALS)))
     sweep = start_kit(
@@ -304,8 +306,10 @@ def test_a_sweep_survives_a_node_and_its_own_command(place: Place) -> None:
 
         until(over, "all trials to end", seconds=100 + 10 * TRIALS)
         place.expect_swept(TRIALS)
+        place.ray.start("other")
+        # A cluster that has lost a node takes runs as before.
+        assert place.ended(place.submit("experiment=steps", "+resources.cpus=2")).status is RunStatus.SUCCEEDED
         assert max(record.token or 0 for record in place.trials()) == 2  # one of them at least had its node taken
     finally:
         sweep.kill()
         sweep.communicate()
-        place.ray.start("other")

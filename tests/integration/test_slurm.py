@@ -306,6 +306,8 @@ def test_a_scheduled_run_is_cancelled_while_slurm_has_no_room_for_it(place: Plac
     until(lambda: place.slurm.jobs()[f"kit-{made.run_id}"][0] == "CANCELLED", "the job to be cancelled")
 
 
+@pytest.mark.alone
+@pytest.mark.timeout(1800)
 def test_a_sweep_survives_a_node_the_controller_and_its_own_command(place: Place) -> None:
     values = ",".join(map(str, range(TRIALS)))
     sweep = start_kit(
