@@ -150,11 +150,11 @@ class ClusterPlace:
         """A run that was cancelled goes on there, and comes out as one that never was; gives its id."""
         run_id = self.submit("experiment=steps", "steps=12", "pause=1")
         folder = self.project.paths.run(run_id)
-        until(lambda: len([*folder.checkpoints.glob("step-*")]) > 2, "some checkpoints")
+        until(lambda: len([*folder.checkpoints.glob("step-*[0-9]")]) > 2, "some checkpoints")
         self.kit("cancel", run_id)
         stopped = self.gone(run_id)
         assert stopped.status is RunStatus.CANCELLED
-        reached = max(int(path.name[5:]) for path in folder.checkpoints.glob("step-*"))
+        reached = max(int(path.name[5:]) for path in folder.checkpoints.glob("step-*[0-9]"))
         tasks = self.root / "src/tiny/tasks.py"
         text = tasks.read_text()
         tasks.write_text("not Python any more")
