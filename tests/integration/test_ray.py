@@ -231,7 +231,7 @@ def test_a_run_at_its_time_limit_goes_on_in_another_job(place: Place) -> None:
     place.set("short", "time = '1h'")
     run_id = place.kit("run", "--on", "short", "--json", "experiment=steps", "steps=1000", "pause=0.5").json()["run_id"]
     run = place.project.paths.run(run_id)
-    until(lambda: list(run.checkpoints.glob("step-*")), "a checkpoint")
+    until(lambda: list(run.checkpoints.glob("step-*[0-9]")), "a checkpoint")
     supervisor = place.record(run_id).supervisor
     assert supervisor is not None
     os.kill(supervisor.pid, signal.SIGUSR1)  # as the job does to itself, an hour from now
@@ -271,7 +271,7 @@ def test_what_cannot_be_submitted_leaves_nothing_and_has_a_fix(
 @pytest.mark.exhaustive
 def test_a_run_goes_on_when_the_head_is_gone_and_another_one_knows_nothing_of_it(place: Place) -> None:
     run_id = place.submit("experiment=steps", "steps=20", "pause=0.5")
-    until(lambda: len(list(place.project.paths.run(run_id).checkpoints.glob("step-*"))) >= 2, "two checkpoints")
+    until(lambda: len(list(place.project.paths.run(run_id).checkpoints.glob("step-*[0-9]"))) >= 2, "two checkpoints")
     place.ray.kill("head")
     place.kit("runs")  # it cannot be asked: nothing is settled
     assert not place.record(run_id).status.is_terminal
