@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from kit.paths import RunPaths
-from kit.trackers.spool import mend
+from kit.trackers.spool import mend, relocate
 
 __all__ = ["begin", "close", "folder_of", "show"]
 
@@ -24,7 +24,7 @@ _OWN = {"spec.json", "launch.json", "config.yaml", "beginning.json", "cancelled"
 
 
 def folder_of(run: RunPaths, token: int) -> RunPaths:
-    """Where this copy works. All tokens are of one length: a spool that names the folder can name the next one's."""
+    """Where this copy works."""
     return RunPaths(run.root / "copies" / f"{token:06}" / run.root.name)
 
 
@@ -41,8 +41,8 @@ def begin(run: RunPaths, token: int) -> RunPaths:
             shutil.copy2(run.root / name, copy.root / name)
     for name in _CARRIED:
         with contextlib.suppress(FileNotFoundError):
-            old, new = (str(each.root).encode() for each in (before, copy))
-            (copy.root / name).write_bytes((before.root / name).read_bytes().replace(old, new))
+            shutil.copyfile(before.root / name, copy.root / name)
+    relocate(copy, before.root, copy.root)
     _carry_folders(before, copy)
     copy.artifacts.mkdir(exist_ok=True)
     mend(copy)

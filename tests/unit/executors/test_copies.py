@@ -12,6 +12,7 @@ from kit._process import this_process
 from kit.checkpoints import Logged
 from kit.executors import _copies
 from kit.executors._lease import Lease
+from kit.models import from_json
 from kit.paths import RunPaths
 from kit.stores import MemoryStore
 from kit.trackers.base import Artifact
@@ -50,6 +51,16 @@ def test_what_a_copy_writes_is_shown_and_the_next_one_goes_on_with_it(run: RunPa
     write(second, "two", 2)
     assert run.log.read_text() == "onetwo"
     assert sorted(path.name for path in run.artifacts.iterdir()) == ["one.txt", "two.txt"]
+
+
+def test_a_run_that_was_of_this_machine_goes_on_after_what_was_sent(run: RunPaths) -> None:
+    spool = Spool(run.spool)
+    spool.append(Artifact(run.artifacts / "sent.txt", "sent"))
+    run.sent.write_text(str(run.spool.stat().st_size))
+    spool.append(Artifact(run.artifacts / "left.txt", "left"))
+    copy = _copies.begin(run, 1)
+    left = copy.spool.read_bytes()[int(copy.sent.read_text()) :]
+    assert from_json(left, dict[str, list[str]]) == {"artifact": [str(copy.artifacts / "left.txt"), "left"]}
 
 
 def test_what_a_copy_writes_that_lives_on_counts_for_nothing(run: RunPaths) -> None:
