@@ -321,7 +321,7 @@ class _Turn(Ledger):
         used: Counter[str] = Counter()
         for item in running:
             used.update(item.fire.slots)
-        here = sum(item.attempt.runs_beside(self.rules.starter) for item in running)
+        here = sum(item.attempt.is_beside(self.rules.starter) for item in running)
         ready = {f"{fire.schedule} {fire.scheduled_at.isoformat()}": fire for fire in self._ready}
         queue = [self._waiting(key, fire) for key, fire in ready.items()]
         choice = choose(queue, self.rules.pools, used, limit=max(0, self.rules.max_runs - here))

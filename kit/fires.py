@@ -91,9 +91,9 @@ class Attempt:
     executor: str | None = None
     starter: ProcessId | None = None
 
-    def runs_beside(self, process: ProcessId | None) -> bool:
-        """Whether it is under way, and on the machine of that process as far as that can be told."""
-        if self.status.is_terminal or self.executor is not None:
+    def is_beside(self, process: ProcessId | None) -> bool:
+        """Whether it is on the machine of that process, as far as that can be told."""
+        if self.executor is not None:
             return False
         return self.starter is None or process is None or self.starter.boot == process.boot
 

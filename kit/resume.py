@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -104,7 +103,7 @@ def resubmit(
         raise UserError(f"{executor} has no folder of the project, where the run's checkpoints are", fix=fix)
     spec, checkpoint = _resumable(project, record)
     tell(f"run {record.run_id} goes on from its checkpoint of step {checkpoint.step}, on {executor}")
-    with _place(project, spec, tell) if holds_secret(spec.config) else nullcontext(project) as place:
+    with _place(project, spec, tell) if holds_secret(spec.config) else contextlib.nullcontext(project) as place:
         config = _with_secrets(place, spec)
     again = replace(spec, config=config, project_root=str(project.root), worktree=None, executor=executor)
     engine, run = runs.executor_of(project, executor), project.paths.run(spec.run_id)

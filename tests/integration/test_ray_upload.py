@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from kit import recovery
 from kit.errors import ExitCode
 from kit.executors._ray_jobs import RayJobs
 from kit.executors.ray import job_id
-from kit.project import Project, open_project
 from kit.states import RunStatus
 from tests.clusters import ClusterPlace
 from tests.conftest import write
@@ -27,6 +24,7 @@ from tests.databases import PASSWORD, Postgres
 from tests.engines import Ray
 from tests.servers import Server, mlflow_server
 from tests.support import MlflowRun, closed_port, commit_all, mlflow_runs, start_kit, until
+from tests.unit.test_data import dvc
 
 pytestmark = pytest.mark.slow
 
@@ -43,10 +41,6 @@ READS = {
     "conf/experiment/reads.yaml": "# @package _global_\ntask: tiny.reads.reads\n",
     "data/raw.csv": "a\n1\n2\n",
 }
-
-
-def dvc(root: Path, *arguments: str) -> None:
-    subprocess.run([Path(sys.executable).with_name("dvc"), *arguments], cwd=root, check=True)
 
 
 class Place(ClusterPlace):
@@ -79,10 +73,6 @@ setup = ["until [ -e '{self._gate}' ]; do sleep 0.1; done"]
 
     def move_back(self) -> None:
         self.root = self.root.rename(self._home)
-
-    @property
-    def project(self) -> Project:
-        return open_project(self.root)
 
     def settled(self, run_id: str) -> bool:
         recovery.recover(self.project)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from kit.paths import ProjectPaths, RunPaths
 from kit.project import open_project
 from kit.trackers import Artifact
 from kit.trackers.spool import Spool
-from tests.conftest import write
+from tests.conftest import git, write
 from tests.factories import snapshot, spec
 from tests.support import new_project
 
@@ -33,12 +32,6 @@ def repository(tmp_path: Path) -> Path:
     write(top, {"beside.txt": "second"})
     git(top, "commit", "--all", "-m", "second")
     return top
-
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def planned(root: Path) -> RunPaths:
